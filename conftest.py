@@ -1,0 +1,3 @@
+"""Tests of every folder share the fixtures of mlsys.testing."""
+
+pytest_plugins = ["mlsys.testing"]

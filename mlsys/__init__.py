@@ -1,0 +1,1 @@
+"""What every pattern needs and none is about: settings, errors, logs, metrics, the app factory, the model artefact."""

@@ -1,0 +1,103 @@
+"""The error tree: what can go wrong, with the HTTP status and the code that a caller sees."""
+
+from enum import StrEnum
+
+
+class ErrorCode(StrEnum):
+    """The `code` of the error envelope."""
+
+    INVALID_JSON = "invalid_json"
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    REQUEST_TIMEOUT = "request_timeout"
+    PAYLOAD_TOO_LARGE = "payload_too_large"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    INVALID_INPUT = "invalid_input"
+    HTTP_ERROR = "http_error"
+    INTERNAL = "internal"
+    NOT_READY = "not_ready"
+    OVER_CAPACITY = "over_capacity"
+    DEADLINE_EXCEEDED = "deadline_exceeded"
+
+
+class MlsysError(Exception):
+    """Base of every error that this repository raises on purpose. Its text is one sentence for a person."""
+
+
+class StartupError(MlsysError):
+    """The process must not start: the sentence says what is wrong, with which value, and what to do."""
+
+
+class SettingsError(StartupError):
+    """An environment variable has a value that cannot be used."""
+
+
+class ModelError(StartupError):
+    """A model file is missing, damaged, or not the model that the service was written for."""
+
+
+class ServiceError(MlsysError):
+    """An error with an answer. `details` must be JSON; `headers` are added to the response."""
+
+    status: int = 500
+    code: ErrorCode = ErrorCode.INTERNAL
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def __init__(self, message: str, *, details: object = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+
+class InvalidJson(ServiceError):
+    """The body is not JSON, or not UTF-8."""
+
+    status, code = 400, ErrorCode.INVALID_JSON
+
+
+class NotFound(ServiceError):
+    """There is no such thing."""
+
+    status, code = 404, ErrorCode.NOT_FOUND
+
+
+class RequestTimeout(ServiceError):
+    """The caller took too long to send the body."""
+
+    status, code, headers = 408, ErrorCode.REQUEST_TIMEOUT, (("connection", "close"),)
+
+
+class PayloadTooLarge(ServiceError):
+    """The body is over the cap. The connection is closed, so that the rest of the body need not be read."""
+
+    status, code, headers = 413, ErrorCode.PAYLOAD_TOO_LARGE, (("connection", "close"),)
+
+
+class UnsupportedMediaType(ServiceError):
+    """The body is of a content type that this route does not take."""
+
+    status, code = 415, ErrorCode.UNSUPPORTED_MEDIA_TYPE
+
+
+class InvalidInput(ServiceError):
+    """The body is JSON, but not what the route declares."""
+
+    status, code = 422, ErrorCode.INVALID_INPUT
+
+
+class NotReady(ServiceError):
+    """The service is starting or draining, or something that it depends on does not answer."""
+
+    status, code, headers = 503, ErrorCode.NOT_READY, (("retry-after", "1"),)
+
+
+class OverCapacity(ServiceError):
+    """As many requests as the cap allows are in progress."""
+
+    status, code, headers = 503, ErrorCode.OVER_CAPACITY, (("retry-after", "1"),)
+
+
+class DeadlineExceeded(ServiceError):
+    """The answer was not ready within the request's time."""
+
+    status, code = 504, ErrorCode.DEADLINE_EXCEEDED
