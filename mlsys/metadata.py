@@ -8,20 +8,16 @@ PROPERTY = "mlsys"
 """Key of the ONNX metadata property that holds the document."""
 
 
-class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of the parts of the document: immutable, named fields only, unknown fields refused."""
-
-
-class Tensor(Document):
-    """One input or output. `datatype` is a name of the Open Inference Protocol (FP32, INT64, UINT8); -1 is a free dimension."""
+class Tensor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One input or output. In `shape` -1 is a free dimension; `datatype` is the Open Inference Protocol's (FP32)."""
 
     name: str
     datatype: str
     shape: list[int]
 
 
-class FeatureProfile(Document):
-    """How one feature was distributed in the training part, in the feature's own unit: what monitoring compares against.
+class FeatureProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How one feature was distributed in the training part, in its own unit: what monitoring compares against.
 
     `quantiles` are the values at 0 %, 5 %, 10 %, … 100 % (21 numbers).
     """
@@ -32,7 +28,7 @@ class FeatureProfile(Document):
     quantiles: list[float]
 
 
-class Metadata(Document):
+class Metadata(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a model file says about itself. The file's sha256, its identity, is taken over this document too."""
 
     schema_version: int = 1

@@ -27,6 +27,7 @@ class Model:
         self.sha256 = sha256
         self.version = sha256[:12]
         self._session = session
+        self._sample = np.array(metadata.sample, dtype=np.float32)
         self._input = metadata.inputs[0].name
         self._values = [metadata.outputs[1].name]  # probabilities, or scores
         self._label = [metadata.outputs[0].name]
@@ -57,16 +58,15 @@ class Model:
         _compare("inputs", metadata.inputs, _tensors(session.get_inputs()))
         _compare("outputs", metadata.outputs, _tensors(session.get_outputs()))
         model = cls(path, session, metadata, hashlib.sha256(content).hexdigest())
-        if metadata.sample:
-            model.warm_up(np.array(metadata.sample, dtype=np.float32))
+        model.warm_up()
         return model
 
-    def warm_up(self, batch: NDArray[np.generic]) -> None:
-        """Predict `batch` once, so that the first request finds everything allocated.
+    def warm_up(self) -> None:
+        """Predict the model's own sample, which also allocates what the first request needs.
 
-        Raises: ModelError if an answer is not finite.
+        Raises: ModelError if the answer is not finite.
         """
-        if not np.isfinite(self.predict(batch)).all():
+        if not np.isfinite(self.predict(self._sample)).all():
             raise ModelError("its prediction of its own sample is not finite")
 
     def require(self, *, features: tuple[str, ...], labels: tuple[str, ...]) -> None:
@@ -79,12 +79,11 @@ class Model:
             ("labels", labels, self.metadata.labels),
         ):
             if list(expected) != found:
-                raise ModelError(
-                    f"Model {self.path} cannot be used: its {what} are {found}, and this service needs {list(expected)}."
-                )
+                problem = f"its {what} are {found}, and this service needs {list(expected)}"
+                raise ModelError(f"Model {self.path} cannot be used: {problem}.")
 
     def predict(self, batch: NDArray[np.generic]) -> NDArray[np.float32]:
-        """Probabilities [n, classes] of a batch [n, …] in the input's shape and type (scores if it has no probabilities)."""
+        """Probabilities [n, classes] of a batch [n, …] as the input declares it, or scores for a model without."""
         result: NDArray[np.float32] = self._session.run(self._values, {self._input: batch})[0]
         return result
 

@@ -1,0 +1,1 @@
+"""Serving: how predictions reach those who ask."""

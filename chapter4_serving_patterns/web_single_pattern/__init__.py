@@ -1,0 +1,1 @@
+"""Serve one model from one web process: decode, check, predict and answer in the same place."""

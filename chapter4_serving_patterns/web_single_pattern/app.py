@@ -1,0 +1,78 @@
+"""Assembly: one process, one model, the routes of an Iris service."""
+
+from typing_extensions import TypedDict
+
+from mlsys import iris
+from mlsys.app import Service
+from mlsys.model import Model
+
+from . import __doc__ as intent
+from .predictor import IrisPredictor
+from .settings import Settings
+
+
+class Metadata(TypedDict):
+    """What goes in, what comes out, and which model answers."""
+
+    data_type: str
+    data_structure: str
+    data_sample: list[list[float]]
+    prediction_type: str
+    prediction_structure: str
+    prediction_sample: list[float]
+    model: dict[str, str]
+
+
+def create_app(settings: Settings | None = None) -> Service:
+    """The service, with its model loaded. Raises: SettingsError, ModelError."""
+    settings = settings or Settings()
+    model = Model.load(settings.model_path, threads=settings.model_threads)
+    predictor = IrisPredictor(model)
+    service = Service(title="web_single_pattern", description=intent or "", settings=settings)
+    service.metrics.show_model(model.metadata.name, model.sha256)
+    sample = predictor.probabilities(iris.SAMPLE)
+
+    async def model_answers() -> None:
+        model.warm_up()
+
+    service.ready_when("model", model_answers)
+
+    @service.get("/metadata")
+    async def metadata() -> Metadata:
+        """Shapes and types of input and output, with samples, and the model's name and sha256."""
+        return Metadata(
+            data_type="float32",
+            data_structure="(1,4)",
+            data_sample=iris.SAMPLE,
+            prediction_type="float32",
+            prediction_structure="(1,3)",
+            prediction_sample=sample,
+            model={"name": model.metadata.name, "sha256": model.sha256},
+        )
+
+    @service.get("/label")
+    async def label() -> dict[str, str]:
+        """The classes, in the order of the probabilities."""
+        return {str(index): name for index, name in enumerate(iris.LABELS)}
+
+    @service.get("/predict/test")
+    async def predict_test() -> iris.Probabilities:
+        """The sample, predicted."""
+        return {"prediction": predictor.probabilities(iris.SAMPLE)}
+
+    @service.get("/predict/test/label")
+    async def predict_test_label() -> iris.Label:
+        """The sample, classified."""
+        return {"prediction": predictor.label(iris.SAMPLE)}
+
+    @service.fast_post("/predict")
+    async def predict(flower: iris.Flower) -> iris.Probabilities:
+        """Probabilities of one flower."""
+        return {"prediction": predictor.probabilities(flower.data)}
+
+    @service.fast_post("/predict/label")
+    async def predict_label(flower: iris.Flower) -> iris.Label:
+        """Most probable class of one flower."""
+        return {"prediction": predictor.label(flower.data)}
+
+    return service

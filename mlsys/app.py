@@ -1,0 +1,128 @@
+"""The app factory: a FastAPI application that already has what every service must have."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from . import envelope, logs, metrics, openapi
+from .edge import Edge, Receive, Scope, Send
+from .endpoint import Handler, JsonEndpoint
+from .errors import ErrorCode, InvalidInput, MlsysError, NotReady, ServiceError
+from .settings import Settings
+
+H = TypeVar("H", bound=Handler)
+Check = Callable[[], Awaitable[None]]
+_ERRORS: tuple[type[Exception], ...] = (ServiceError, HTTPException, RequestValidationError, Exception)
+_CODES = {404: ErrorCode.NOT_FOUND, 405: ErrorCode.METHOD_NOT_ALLOWED}
+
+
+class Service(FastAPI):
+    """FastAPI, with /health, /ready, /metrics, the caps and the errors of mlsys.edge, and `fast_post`.
+
+    `metrics` takes a pattern's own metrics. Routes of FastAPI's own kind are declared as usual.
+    """
+
+    def __init__(self, *, title: str, description: str, settings: Settings) -> None:
+        super().__init__(
+            title=title,
+            description=description,
+            lifespan=_lifespan,
+            exception_handlers=dict.fromkeys(_ERRORS, _answer_error),
+        )
+        self.metrics = metrics.Metrics()
+        self._endpoints: dict[str, JsonEndpoint] = {}
+        self._checks: dict[str, Check] = {}
+        self._edge = Edge(self._dispatch, settings, self.metrics)
+        self.add_api_route("/health", _health, tags=["operation"])
+        self.add_api_route("/ready", self._ready, tags=["operation"], responses=openapi.error_responses(503))
+        self.add_api_route("/metrics", self._render_metrics, tags=["operation"], response_class=_MetricsResponse)
+
+    def fast_post(self, path: str) -> Callable[[H], H]:
+        """Declare `POST path` on the hot path; the decorated function is explained in mlsys.endpoint.JsonEndpoint."""
+
+        def declare(handler: H) -> H:
+            self._endpoints[path] = endpoint = JsonEndpoint(path, handler)
+            self.add_route(path, endpoint, methods=["POST"], include_in_schema=False)  # type: ignore[arg-type]
+            return handler
+
+        return declare
+
+    def ready_when(self, name: str, check: Check) -> None:
+        """Let /ready depend on `check`, which raises an MlsysError while what it looks at is not usable."""
+        self._checks[name] = check
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document of every route."""
+        document = super().openapi()
+        openapi.extend(document, self._endpoints.values())
+        return document
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One ASGI connection, through the edge."""
+        await self._edge(scope, receive, send)
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Routing by FastAPI costs more than a small model's inference; a dictionary finds the hot routes.
+        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in self._endpoints:
+            await self._endpoints[scope["path"]](scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+    async def _ready(self) -> dict[str, str]:
+        """Whether this worker can do its work now."""
+        for name, check in self._checks.items():
+            try:
+                await check()
+            except MlsysError as error:
+                raise NotReady(f"{name} is not ready: {error}") from error
+        return dict.fromkeys(self._checks, "ok")
+
+    async def _render_metrics(self) -> Response:
+        """Prometheus metrics of all workers."""
+        return _MetricsResponse(self.metrics.render())
+
+
+class _MetricsResponse(Response):
+    media_type = metrics.CONTENT_TYPE
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    log = structlog.get_logger("mlsys.app")
+    log.info("started", service=app.title)
+    yield
+    log.info("stopped", service=app.title)
+
+
+async def _health() -> dict[str, str]:
+    """Whether this worker is alive."""
+    return {"health": "ok"}
+
+
+async def _answer_error(request: Request, error: Exception) -> Response:
+    known = _as_service_error(request, error)
+    body, headers = envelope.render(known, logs.request_id.get() or "")
+    response = Response(body, known.status)
+    response.raw_headers = headers
+    return response
+
+
+def _as_service_error(request: Request, error: Exception) -> ServiceError:
+    match error:
+        case ServiceError():
+            return error
+        case RequestValidationError():
+            details = [{"where": list(problem["loc"]), "what": problem["msg"]} for problem in error.errors()]
+            return InvalidInput("The request is not what this route takes.", details=details)
+        case HTTPException():
+            known = ServiceError(f"{request.method} {request.url.path}: {error.detail}.")
+            known.status, known.code = error.status_code, _CODES.get(error.status_code, ErrorCode.HTTP_ERROR)
+            known.headers = tuple((error.headers or {}).items())
+            return known
+        case _:
+            return ServiceError("The service failed; its log has the reason under this request id.")

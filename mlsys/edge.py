@@ -1,0 +1,142 @@
+"""What holds for every request, in one layer of plain ASGI: id, caps, time, error envelope, metrics, access log."""
+
+import asyncio
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import structlog
+
+from . import envelope, logs
+from .errors import DeadlineExceeded, OverCapacity, PayloadTooLarge, RequestTimeout, ServiceError
+from .metrics import Metrics
+from .settings import Settings
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+PROBES = frozenset({"/health", "/ready", "/metrics"})
+"""Answered also over capacity: an overloaded service is neither dead nor to be left unobserved."""
+CLIENT_GONE = 499
+"""Status under which a request is counted whose caller went away before the answer."""
+_PRINTABLE = re.compile(rb"[\x21-\x7e]{1,128}")
+
+
+class Edge:
+    """Wraps an ASGI app; see the module's first line."""
+
+    def __init__(self, app: App, settings: Settings, metrics: Metrics) -> None:
+        self._app = app
+        self._settings = settings
+        self._metrics = metrics
+        self._in_flight = 0
+        self._log = structlog.get_logger("mlsys.edge")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request. Errors that the app raises before it starts to answer are answered by the envelope."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        exchange = Exchange(scope, receive, send, self._settings.max_body_bytes)
+        logs.request_id.set(exchange.request_id)
+        self._in_flight += 1
+        self._metrics.in_flight.inc()
+        try:
+            await self._answer(scope, exchange)
+        finally:
+            self._in_flight -= 1
+            self._metrics.in_flight.dec()
+            self._record(scope, exchange, time.perf_counter() - began)
+
+    async def _answer(self, scope: Scope, exchange: "Exchange") -> None:
+        limit = asyncio.timeout(self._settings.request_timeout_s)
+        try:
+            if self._in_flight > self._settings.max_concurrency and scope["path"] not in PROBES:
+                raise OverCapacity(f"This worker is busy with {self._settings.max_concurrency} requests; try again.")
+            exchange.check_declared_length()
+            async with limit:
+                await self._app(scope, exchange.receive, exchange.send)
+        except ServiceError as error:
+            await exchange.fail(error)
+        except Exception as error:
+            if isinstance(error, TimeoutError) and limit.expired():
+                await exchange.fail(self._out_of_time(exchange))
+                return
+            self._log.exception("unexpected error", path=scope["path"])
+            await exchange.fail(ServiceError("The service failed; its log has the reason under this request id."))
+
+    def _out_of_time(self, exchange: "Exchange") -> ServiceError:
+        seconds = self._settings.request_timeout_s
+        if exchange.receiving:
+            return RequestTimeout(f"The body did not arrive within {seconds:g} s.")
+        return DeadlineExceeded(f"The answer was not ready within {seconds:g} s.")
+
+    def _record(self, scope: Scope, exchange: "Exchange", seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "unmatched")
+        status = exchange.status or CLIENT_GONE
+        self._metrics.observe(scope["method"], route, status, seconds)
+        if self._settings.access_log:
+            self._log.info(
+                "request", method=scope["method"], path=scope["path"], status=status, ms=round(seconds * 1000, 3)
+            )
+
+
+class Exchange:
+    """One request and its answer: what has been received and sent so far. `status` is 0 until the answer starts."""
+
+    __slots__ = ("_declared", "_max_body", "_receive", "_received", "_send", "receiving", "request_id", "status")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, max_body: int) -> None:
+        self._receive = receive
+        self._send = send
+        self._max_body = max_body
+        self._declared = b"0"
+        self._received = 0
+        self.receiving = False
+        self.status = 0
+        self.request_id = ""
+        for name, value in scope["headers"]:
+            if name == b"x-request-id" and _PRINTABLE.fullmatch(value):
+                self.request_id = value.decode()
+            elif name == b"content-length":
+                self._declared = value
+        self.request_id = self.request_id or str(uuid.uuid4())
+
+    def check_declared_length(self) -> None:
+        """Refuse a body that says it is too large, before any of it is read."""
+        if int(self._declared) > self._max_body:
+            raise self._too_large(int(self._declared))
+
+    async def receive(self) -> Message:
+        """The server's `receive`, counting the body."""
+        self.receiving = True
+        message = await self._receive()
+        self.receiving = False
+        self._received += len(message.get("body", b""))
+        if self._received > self._max_body:
+            raise self._too_large(self._received)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """The server's `send`, adding the request id to the headers."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), (b"x-request-id", self.request_id.encode())]
+        await self._send(message)
+
+    async def fail(self, error: ServiceError) -> None:
+        """Answer with the error, or close the connection where part of another answer is already sent."""
+        if self.status:
+            return
+        body, headers = envelope.render(error, self.request_id)
+        await self.send({"type": "http.response.start", "status": error.status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body})
+
+    def _too_large(self, size: int) -> PayloadTooLarge:
+        return PayloadTooLarge(f"The body has at least {size} bytes; at most {self._max_body} are taken.")

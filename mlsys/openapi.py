@@ -1,0 +1,53 @@
+"""JSON endpoints in the OpenAPI document, which FastAPI writes for its own routes only."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from .endpoint import JsonEndpoint
+from .envelope import ErrorEnvelope
+
+_TEMPLATE = "#/components/schemas/{name}"
+_REFUSALS = {
+    400: "The body is not JSON, or not UTF-8.",
+    408: "The body did not arrive in time.",
+    413: "The body is too large.",
+    415: "The body's content type is not application/json.",
+    422: "The body is JSON, but not what the route takes.",
+    503: "The service is over capacity, or not ready.",
+    504: "The answer was not ready in time.",
+}
+
+
+def extend(document: dict[str, Any], endpoints: Iterable[JsonEndpoint]) -> None:
+    """Add the endpoints, their types and the error envelope to an OpenAPI document."""
+    endpoints = list(endpoints)
+    types = [kind for endpoint in endpoints for kind in (endpoint.request_type, endpoint.response_type)]
+    *_, components = msgspec.json.schema_components([*types, ErrorEnvelope], ref_template=_TEMPLATE)
+    document.setdefault("components", {}).setdefault("schemas", {}).update(components)
+    for endpoint in endpoints:
+        document["paths"].setdefault(endpoint.path, {})["post"] = _operation(endpoint)
+
+
+def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that answers these statuses by the error envelope."""
+    return {status: {"description": _REFUSALS[status], "content": _json(ErrorEnvelope)} for status in statuses}
+
+
+def _operation(endpoint: JsonEndpoint) -> dict[str, Any]:
+    return {
+        "operationId": "post" + endpoint.path.replace("/", "_"),
+        "summary": endpoint.summary,
+        "description": endpoint.description.strip(),
+        "requestBody": {"required": True, "content": _json(endpoint.request_type)},
+        "responses": {
+            "200": {"description": "The answer.", "content": _json(endpoint.response_type)},
+            **{str(status): response for status, response in error_responses(*_REFUSALS).items()},
+        },
+    }
+
+
+def _json(kind: Any) -> dict[str, Any]:  # noqa: ANN401  # any type that msgspec knows
+    (schema,), _ = msgspec.json.schema_components([kind], ref_template=_TEMPLATE)
+    return {"application/json": {"schema": schema}}
