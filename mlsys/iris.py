@@ -26,10 +26,10 @@ class Flower(msgspec.Struct, forbid_unknown_fields=True):
 class Probabilities(TypedDict):
     """Probabilities of setosa, versicolor and virginica, in this order."""
 
-    prediction: list[float]
+    prediction: Annotated[list[float], msgspec.Meta(examples=[[0.97, 0.02, 0.01]])]
 
 
 class Label(TypedDict):
     """Name of the most probable class."""
 
-    prediction: str
+    prediction: Annotated[str, msgspec.Meta(examples=["setosa"])]

@@ -46,7 +46,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     data_sha256: str
     libraries: dict[str, str]
     trainer: str
-    """Module that made the file: `python -m <trainer>` makes it again."""
+    """Module that made the file: `python -m <trainer>`, given the same parameters, makes it again."""
     profile: list[FeatureProfile]
 
 

@@ -1,16 +1,19 @@
 """The model artefact: one ONNX file that is loaded, verified, warmed up and asked for whole batches."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Self
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from . import metadata as document
 from .errors import ModelError
 from .metadata import Metadata, Tensor
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when it is imported; else it reports to its maker
+import onnxruntime
 
 _DATATYPES = {"tensor(float)": "FP32", "tensor(int64)": "INT64", "tensor(uint8)": "UINT8"}
 
@@ -27,7 +30,6 @@ class Model:
         self.sha256 = sha256
         self.version = sha256[:12]
         self._session = session
-        self._sample = np.array(metadata.sample, dtype=np.float32)
         self._input = metadata.inputs[0].name
         self._values = [metadata.outputs[1].name]  # probabilities, or scores
         self._label = [metadata.outputs[0].name]
@@ -57,6 +59,8 @@ class Model:
         session = _session(content, threads)
         _compare("inputs", metadata.inputs, _tensors(session.get_inputs()))
         _compare("outputs", metadata.outputs, _tensors(session.get_outputs()))
+        if (len(metadata.inputs), len(metadata.outputs)) != (1, 2):
+            raise ModelError(f"it has the outputs {_text(metadata.outputs)} instead of a label and a vector")
         model = cls(path, session, metadata, hashlib.sha256(content).hexdigest())
         model.warm_up()
         return model
@@ -64,9 +68,13 @@ class Model:
     def warm_up(self) -> None:
         """Predict the model's own sample, which also allocates what the first request needs.
 
-        Raises: ModelError if the answer is not finite.
+        Raises: ModelError if there is no answer, or none that is finite.
         """
-        if not np.isfinite(self.predict(self._sample)).all():
+        try:
+            answer = self.predict(np.array(self.metadata.sample, dtype=np.float32))
+        except Exception as error:  # the runtime's exceptions share no base class of their own
+            raise ModelError(f"it cannot predict its own sample ({str(error).splitlines()[0]})") from error
+        if not np.isfinite(answer).all():
             raise ModelError("its prediction of its own sample is not finite")
 
     def require(self, *, features: tuple[str, ...], labels: tuple[str, ...]) -> None:

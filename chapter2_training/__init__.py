@@ -1,0 +1,1 @@
+"""Training: from data to one model file that says what it is."""
