@@ -1,0 +1,153 @@
+"""What the files of a pattern say about its containers, as the contract tests read them."""
+
+import importlib
+import json
+import re
+import shlex
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mlsys import catalogue
+from mlsys.catalogue import ROOT, Entry
+from mlsys.settings import Settings
+
+PATTERNS = [entry.directory for entry in catalogue.patterns()]
+PROCESS_WIDE = {"TMPDIR", "TZ"}
+"""Variables that a container may set though they are no settings. So are those of OpenTelemetry, OTEL_*."""
+
+Yaml = dict[str, Any]
+
+
+class Dockerfile:
+    """One Dockerfile, as its instructions (name, argument) in order."""
+
+    def __init__(self, path: Path) -> None:
+        self.text = path.read_text()
+        lines = (line for line in self.text.replace("\\\n", " ").splitlines() if line.strip() and line[0] != "#")
+        self.instructions = [(name.upper(), rest) for name, _, rest in (line.partition(" ") for line in lines)]
+
+    def all(self, name: str) -> list[str]:
+        """The arguments of every instruction of that name."""
+        return [argument for instruction, argument in self.instructions if instruction == name]
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What ENV sets."""
+        return dict(word.split("=", 1) for argument in self.all("ENV") for word in shlex.split(argument))
+
+    @property
+    def user(self) -> int:
+        """The numeric user that the process runs as. Raises: ValueError if it is not a number."""
+        return int(self.all("USER")[-1].split(":")[0])
+
+    @property
+    def command(self) -> list[str]:
+        """CMD in its exec form. Raises: ValueError if it is in another."""
+        command: list[str] = json.loads(self.all("CMD")[-1])
+        return command
+
+    @property
+    def sources(self) -> list[str]:
+        """What COPY takes from the build context."""
+        return [source for argument in self.all("COPY") for source in shlex.split(argument)[:-1] if source[:2] != "--"]
+
+
+@cache
+def compose(pattern: Path) -> Yaml:
+    """The pattern's Compose file."""
+    document: Yaml = yaml.safe_load((pattern / "docker-compose.yml").read_text())
+    return document
+
+
+def built(pattern: Path) -> dict[str, Yaml]:
+    """The services of the Compose file whose image is the pattern's own, by name."""
+    return {name: service for name, service in compose(pattern)["services"].items() if "build" in service}
+
+
+@cache
+def dockerfile(pattern: Path, image: str) -> Dockerfile:
+    """The Dockerfile from which Compose builds an image."""
+    service = next(service for service in built(pattern).values() if service["image"] == image)
+    return Dockerfile(pattern / service["build"]["context"] / service["build"]["dockerfile"])
+
+
+@cache
+def documents(pattern: Path) -> list[tuple[str, Yaml]]:
+    """Every document of the pattern's manifests, with the name of its file."""
+    files = sorted((pattern / "manifests").glob("*.yaml"))
+    return [(file.name, document) for file in files for document in yaml.safe_load_all(file.read_text()) if document]
+
+
+def of_kind(pattern: Path, *kinds: str) -> list[Yaml]:
+    """The documents of the kinds."""
+    return [document for _, document in documents(pattern) if document["kind"] in kinds]
+
+
+def workloads(pattern: Path) -> list[tuple[Yaml, Yaml]]:
+    """Every document that makes pods, with its pod template."""
+    found = []
+    for _, document in documents(pattern):
+        spec = document.get("spec", {})
+        spec = spec.get("jobTemplate", {}).get("spec", spec)
+        if "template" in spec:
+            found.append((document, spec["template"]))
+    return found
+
+
+def containers(pattern: Path) -> list[Yaml]:
+    """Every container of every workload, initialising ones included."""
+    pods = [template["spec"] for _, template in workloads(pattern)]
+    return [container for pod in pods for container in [*pod.get("initContainers", []), *pod["containers"]]]
+
+
+def own_containers(pattern: Path) -> list[Yaml]:
+    """The containers of the manifests that run the pattern's own images."""
+    images = {service["image"] for service in built(pattern).values()}
+    return [container for container in containers(pattern) if container["image"] in images]
+
+
+def environment(container: Yaml) -> dict[str, str]:
+    """Names and values (empty where they come from elsewhere) that a manifest's container or a Compose service sets."""
+    if "environment" in container:
+        values: dict[str, str] = container["environment"]
+        return values
+    return {variable["name"]: variable.get("value", "") for variable in container.get("env", [])}
+
+
+def settings(pattern: Path) -> type[Settings]:
+    """The pattern's Settings."""
+    found: type[Settings] = importlib.import_module(f"{Entry(ROOT, pattern).module}.settings").Settings
+    return found
+
+
+def unknown_variables(pattern: Path, container: Yaml) -> set[str]:
+    """The variables set for a container that nothing reads."""
+    known = {name.upper() for name in settings(pattern).model_fields} | PROCESS_WIDE
+    return {name for name in environment(container) if name not in known and not name.startswith("OTEL_")}
+
+
+def setting(pattern: Path, container: Yaml, name: str) -> str:
+    """The value that a process in the container finds: what the container sets, else the image, else the default."""
+    image = dockerfile(pattern, container["image"]).env
+    default = settings(pattern).model_fields[name.lower()].default
+    return environment(container).get(name) or image.get(name) or str(default)
+
+
+def routes(pattern: Path, container: Yaml) -> set[str]:
+    """The paths that a container's process answers to GET, by its OpenAPI document; none if it is no server.
+
+    The app is built, so its model must be found from the working directory, as in an image.
+    """
+    command = container.get("args") or container.get("command") or dockerfile(pattern, container["image"]).command
+    target = next((word for word in command if re.fullmatch(r"chapter\w+(\.\w+)+:\w+", word)), None)
+    return _routes(target) if target else set()
+
+
+@cache
+def _routes(target: str) -> set[str]:
+    module, _, factory = target.partition(":")
+    app = getattr(importlib.import_module(module), factory)()
+    return {path for path, operations in app.openapi()["paths"].items() if "get" in operations}
