@@ -1,0 +1,136 @@
+"""Measure the web single pattern beside a bare app, its own parts and other model servers.
+
+Needs wrk, Linux and, for the peers' first installation, a package index. Takes some eight minutes after that.
+"""
+
+import argparse
+import shlex
+import signal
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from chapter4_serving_patterns.web_single_pattern.predictor import IrisPredictor
+from mlsys import iris
+from mlsys.errors import ModelError
+from mlsys.model import Model
+
+from . import environments, figures, load, machine, report, startup
+from .figures import Sample
+from .process import ROOT, Running
+from .servers import SERVERS, Server
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def main() -> None:
+    """Everything, from installing the peers to writing the results."""
+    options = _arguments()
+    wrk = load.require_wrk()
+    for number in SIGNALS:
+        signal.signal(number, _leave)
+    servers = [server for server in SERVERS if server.name in {"bare", *options.only}]
+    expected = _expected(options.model)
+    for peer in dict.fromkeys(server.peer for server in servers if server.peer):
+        environments.ensure(peer)
+    answer = msgspec.json.encode({"prediction": expected}).decode()
+    values = {"model": str(options.model.resolve()), "answer": answer}
+    with tempfile.TemporaryDirectory() as scratch:
+        rounds = _measure(servers, values, expected, options, Path(scratch))
+        starts = {workers: startup.measure(workers, values, Path(scratch)) for workers in (1, 2)}
+    result = report.Report(
+        machine=machine.describe(),
+        versions=machine.versions(wrk),
+        command=shlex.join(["python", "-m", "benchmarks.web_single", *sys.argv[1:]]),
+        seconds=options.seconds,
+        rounds=rounds,
+        starts=starts,
+        targets=figures.targets(rounds, starts),
+    )
+    report.write(result, options.output)
+    print(*report.verdicts(result.targets), f"Written to {options.output}.", sep="\n")
+
+
+def _measure(
+    servers: list[Server], values: dict[str, str], expected: list[float], options: argparse.Namespace, scratch: Path
+) -> figures.Rounds:
+    """Start all, then measure each in turn, round by round, while the others are paused."""
+    rounds: figures.Rounds = {server.name: [] for server in servers}
+    with ExitStack() as stack:
+        started = [_start(stack, server, values, expected, scratch) for server in servers]
+        stack.callback(_terminate, started)
+        for number in range(1, options.rounds + 1):
+            for running in started:
+                sample = _sample(running, options.seconds)
+                rounds[running.server.name].append(sample)
+                print(f"round {number} {running.server.name:20} {sample.per_second:10,.0f}/s", flush=True)
+    return rounds
+
+
+def _start(stack: ExitStack, server: Server, values: dict[str, str], expected: list[float], scratch: Path) -> Running:
+    """Start a server, prove that it predicts what the model does, warm it up and leave it paused."""
+    running = stack.enter_context(Running(server, values, scratch))
+    found = running.wait_until_started()
+    if not np.allclose(found, expected, atol=1e-5):
+        raise RuntimeError(f"{server.name} answers {found} where the model says {expected}.")
+    print(f"{server.name} answers {iris.LABELS[int(np.argmax(found))]}", flush=True)
+    load.run(running.port, server.protocol.path, server.protocol.body, seconds=1)
+    running.pause()
+    return running
+
+
+def _terminate(servers: list[Running]) -> None:
+    """Ask all to stop at once; each is then waited for in turn."""
+    for running in servers:
+        running.terminate()
+
+
+def _sample(running: Running, seconds: int) -> Sample:
+    protocol = running.server.protocol
+    running.resume()
+    running.ask()
+    found = load.run(running.port, protocol.path, protocol.body, seconds)
+    memory = running.memory()
+    running.pause()
+    return Sample(found.per_second, found.p50_us, found.p99_us, memory.processes, memory.total, memory.largest)
+
+
+def _expected(path: Path) -> list[float]:
+    try:
+        return IrisPredictor(Model.load(path)).probabilities(iris.SAMPLE)
+    except ModelError as error:
+        raise SystemExit(str(error)) from error
+
+
+def _leave(number: int, _: object) -> None:
+    """Exit, which stops the servers on the way; an impatient second Ctrl-C must not interrupt that."""
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no count: give a whole number from 1")
+    return int(text)
+
+
+def _arguments() -> argparse.Namespace:
+    names = [server.name for server in SERVERS]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.web_single", description=__doc__)
+    parser.add_argument("--rounds", type=_count, default=5, help="rounds; the results are medians over them (5)")
+    parser.add_argument("--seconds", type=_count, default=6, help="seconds of load for each server in each round (6)")
+    parser.add_argument(
+        "--only", nargs="+", default=names, choices=names, metavar="NAME", help=f"of {', '.join(names)}; bare always"
+    )
+    parser.add_argument("--model", type=Path, default=ROOT / "models/iris_svc/model.onnx", help="model file")
+    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/results", help="folder of the results")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
