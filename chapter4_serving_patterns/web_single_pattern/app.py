@@ -30,12 +30,19 @@ def create_app(settings: Settings | None = None) -> Service:
     predictor = IrisPredictor(model)
     service = Service(title="web_single_pattern", description=intent or "", settings=settings)
     service.metrics.show_model(model.metadata.name, model.sha256)
-    sample = predictor.probabilities(iris.SAMPLE)
 
     async def model_answers() -> None:
         model.warm_up()
 
     service.ready_when("model", model_answers)
+    add_description(service, model, predictor)
+    add_predictions(service, predictor)
+    return service
+
+
+def add_description(service: Service, model: Model, predictor: IrisPredictor) -> None:
+    """The routes that say what the service takes and gives."""
+    sample = predictor.probabilities(iris.SAMPLE)
 
     @service.get("/metadata")
     async def metadata() -> Metadata:
@@ -55,14 +62,18 @@ def create_app(settings: Settings | None = None) -> Service:
         """The classes, in the order of the probabilities."""
         return {str(index): name for index, name in enumerate(iris.LABELS)}
 
+
+def add_predictions(service: Service, predictor: IrisPredictor) -> None:
+    """The routes that predict: the sample, and what the caller sends."""
+
     @service.get("/predict/test")
     async def predict_test() -> iris.Probabilities:
-        """The sample, predicted."""
+        """Probabilities of the sample."""
         return {"prediction": predictor.probabilities(iris.SAMPLE)}
 
     @service.get("/predict/test/label")
     async def predict_test_label() -> iris.Label:
-        """The sample, classified."""
+        """Most probable class of the sample."""
         return {"prediction": predictor.label(iris.SAMPLE)}
 
     @service.fast_post("/predict")
@@ -74,5 +85,3 @@ def create_app(settings: Settings | None = None) -> Service:
     async def predict_label(flower: iris.Flower) -> iris.Label:
         """Most probable class of one flower."""
         return {"prediction": predictor.label(flower.data)}
-
-    return service

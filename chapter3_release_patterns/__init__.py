@@ -1,0 +1,1 @@
+"""Release: how a model gets into a running service."""

@@ -1,0 +1,1 @@
+"""Operation: how a running service is watched."""

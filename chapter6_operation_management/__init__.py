@@ -1,0 +1,1 @@
+"""Operation management: how a running service is changed, compared and protected."""
