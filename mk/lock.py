@@ -1,6 +1,6 @@
-"""Resolve Pipfile into Pipfile.lock, take the addresses out of it, and export each category with hashes to requirements/.
+"""Resolve Pipfile into Pipfile.lock, take the addresses out, export each category with hashes to requirements/.
 
-Usage: python mk/lock.py PIPENV [--export]   (PIPENV: path of the pipenv program; --export leaves the lock as it is)
+Usage: python3 -m mk.lock [--export]   (--export leaves the lock as it is)
 """
 
 import json
@@ -8,17 +8,17 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from mk.bootstrap import ROOT, Home, ensure_pipenv, find_python, one_at_a_time
+
 LOCK = ROOT / "Pipfile.lock"
 HEADER = "# Generated from Pipfile.lock by `make lock`; do not edit.\n"
 ENVIRONMENT = os.environ | {"PIPENV_VENV_IN_PROJECT": "1", "PIPENV_VERBOSITY": "-1", "PIPENV_IGNORE_VIRTUALENVS": "1"}
 
 
-def pipenv(program: str, *arguments: str) -> str:
-    """Run pipenv in the root with the interpreter that runs this file; return what it printed."""
-    command = [program, "--python", sys.executable, *arguments]
+def pipenv(python: str, *arguments: str) -> str:
+    """Run the checkout's own pipenv in the root, for the interpreter `python`; return what it printed."""
+    command = [str(Home(ROOT).pipenv), "--python", python, *arguments]
     return subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, check=True, text=True, stdout=subprocess.PIPE).stdout
 
 
@@ -39,12 +39,15 @@ def categories() -> list[str]:
 
 
 def main() -> None:
-    program = sys.argv[1]
+    """Lock (unless --export) and export. Raises: CalledProcessError, after pipenv has said why."""
+    python, home = find_python(), Home(ROOT)
+    with one_at_a_time(home) as lock:
+        ensure_pipenv(home, python, lock)
     if "--export" not in sys.argv:
-        pipenv(program, "lock")
+        pipenv(python, "lock")
         LOCK.write_text(without_addresses(json.loads(LOCK.read_text())))
     for category in categories():
-        hashed = pipenv(program, "requirements", "--hash", "--categories", category)
+        hashed = pipenv(python, "requirements", "--hash", "--categories", category)
         (ROOT / "requirements" / f"{category}.txt").write_text(HEADER + hashed)
 
 

@@ -1,0 +1,68 @@
+# `make` lists what there is. A pattern's verbs work here too: `make run PATTERN=web_single_pattern`.
+PATTERN ?= web_single_pattern
+include mk/environment.mk
+DIRECTORIES := $(sort $(patsubst %/Procfile,%,$(wildcard $(ROOT)/chapter*/*/Procfile)))
+PATTERN_DIRECTORY := $(filter %/$(PATTERN),$(DIRECTORIES))
+ifeq ($(PATTERN_DIRECTORY),)
+$(error There is no pattern "$(PATTERN)"; there are: $(notdir $(DIRECTORIES)))
+endif
+AT_ROOT := yes
+# What the pattern sets; its include line is meant for its own directory.
+$(eval $(subst include ../../mk/pattern.mk,,$(file <$(PATTERN_DIRECTORY)/Makefile)))
+include mk/pattern.mk
+
+.PHONY: help test test-soak test-containers models lint format type bench docs lock ci doctor build_all clean everything
+
+help:  ## this list
+	$(call print_help)
+
+everything:
+	$(call install,$(EVERYTHING))
+
+models: serving_environment  ## build every model of chapter 2
+	@cd $(ROOT) && exec $(PY) -m mlsys.train all
+
+test: everything models  ## all tests but soak and containers, with coverage; with PATTERN=… that pattern's alone
+	$(if $(filter command line environment,$(origin PATTERN)),$(PATTERN_TESTS),$(ALL_TESTS))
+TEST := -m pytest -m "not soak and not containers"
+PATTERN_TESTS = @cd $(ROOT) && exec $(PY) $(TEST) $(PATTERN_DIRECTORY)
+ALL_TESTS = @cd $(ROOT) && $(PY) -m coverage erase && $(PY) -m coverage run $(TEST) && \
+	$(PY) -m coverage combine --quiet && $(PY) -m coverage report --fail-under=95 --skip-covered
+
+test-soak: everything models  ## the long versions
+	@cd $(ROOT) && exec $(PY) -m pytest -m soak
+
+test-containers: everything models  ## Docker Compose, where a Docker daemon answers
+	@cd $(ROOT) && exec $(PY) -m pytest -m containers
+
+lint: everything  ## ruff: rules and format; sizes as a hint
+	@cd $(ROOT) && $(PY) -m ruff check && $(PY) -m ruff format --check && $(PY) -m mk.sizes
+
+format: everything  ## let ruff format everything
+	@cd $(ROOT) && exec $(PY) -m ruff format
+
+type: everything  ## mypy --strict
+	@cd $(ROOT) && exec $(PY) -m mypy
+
+bench: everything models  ## the benchmarks, into benchmarks/results
+	@cd $(ROOT) && exec $(PY) -m benchmarks.web_single
+
+docs: everything  ## write the generated parts of the READMEs
+	@cd $(ROOT) && exec $(PY) -m mk.docs
+
+lock:  ## resolve Pipfile anew, and export requirements/
+	@cd $(ROOT) && exec $(or $(PYTHON),python3) -m mk.lock
+
+ci: lint type test  ## what CI runs
+
+doctor:  ## what this machine has, lacks, and what to type
+	@cd $(ROOT) && exec $(or $(PYTHON),python3) -m mk.doctor
+
+BUILDS := $(DIRECTORIES:%=build-%)
+.PHONY: $(BUILDS)
+build_all: $(BUILDS)  ## build the images of every pattern
+$(BUILDS): build-%:
+	@$(MAKE) -C $* build
+
+clean:  ## remove runtime files and reports; models and environment stay
+	@rm -rf $(DIRECTORIES:%=%/.run) $(ROOT)/.run $(ROOT)/.coverage* $(ROOT)/.pytest_cache $(ROOT)/.mypy_cache $(ROOT)/.ruff_cache

@@ -1,0 +1,16 @@
+# Included by the other files: where the root is, and the environment, made when it is lacking.
+ROOT := $(patsubst %/mk/environment.mk,%,$(abspath $(lastword $(MAKEFILE_LIST))))
+ifneq ($(words $(CURDIR)),1)
+$(error make cannot work in a path with a space: $(CURDIR))
+endif
+PY := $(ROOT)/.venv/bin/python
+export PYTHONPATH := $(ROOT)
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.DEFAULT_GOAL := help
+
+# $(call install,CATEGORIES): a recipe line; nothing happens in 0.1 s when they are there.
+install = @cd $(ROOT) && exec $(or $(PYTHON),python3) -m mk.bootstrap $(1)
+EVERYTHING := packages local training tracking dev-packages
+
+# $(call print_help): the targets of the makefiles read that carry a `## text`.
+print_help = @grep -hE '^[a-z_-]+:.*\#\# ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_-]+):.*\#\# /\1\t/' | expand -t 18

@@ -1,0 +1,57 @@
+# The verbs of a pattern, the same for all. A pattern's Makefile sets what differs and includes this file:
+#   MODELS   the models it serves, by the names that `python -m mlsys.train` takes
+# The root's Makefile includes it too (AT_ROOT), so that `make run PATTERN=…` needs no make under make, which would
+# report every Ctrl-C as an error.
+PATTERN_DIRECTORY ?= $(CURDIR)
+include $(dir $(lastword $(MAKEFILE_LIST)))environment.mk
+COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+COMPOSE_FILE := $(PATTERN_DIRECTORY)/docker-compose.yml
+KUBECTL ?= kubectl
+
+.PHONY: run stop demo build up down deploy undeploy model_files serving_environment
+
+serving_environment:
+	$(call install,packages local training)
+
+model_files: serving_environment
+	@cd $(ROOT) && $(if $(MODELS),exec $(PY) -m mlsys.train $(MODELS),true)
+
+# One simple command, so that make starts it without a shell between and signals reach it; make gives it the mark too.
+run: export MLSYS_RUN = $(PATTERN_DIRECTORY)
+run: model_files  ## start it here, without Docker; Ctrl-C stops it (PORT=8001 WORKERS=4 …)
+	@$(PY) -m mlsys.run run $(PATTERN_DIRECTORY)
+
+stop: serving_environment  ## end what runs of it, also what a crash has left
+	@$(PY) -m mlsys.run stop $(PATTERN_DIRECTORY)
+
+demo: model_files  ## see it work, on a free port or at URL=http://…
+	@$(PY) -m mlsys.run demo $(PATTERN_DIRECTORY)
+
+build: model_files  ## build its images
+	@$(COMPOSE) -f $(COMPOSE_FILE) build
+
+up:  ## start it by Docker Compose
+	@$(COMPOSE) -f $(COMPOSE_FILE) up -d
+
+down:  ## stop what `up` started, and remove its volumes
+	@$(COMPOSE) -f $(COMPOSE_FILE) down -v
+
+deploy:  ## put it into the Kubernetes cluster that kubectl points to
+	@$(KUBECTL) apply -f $(PATTERN_DIRECTORY)/manifests/
+
+undeploy:  ## take it out of the cluster
+	@$(KUBECTL) delete -f $(PATTERN_DIRECTORY)/manifests/
+
+ifndef AT_ROOT
+.PHONY: help test clean
+
+help:  ## this list
+	$(call print_help)
+
+test: model_files  ## its tests
+	$(call install,$(EVERYTHING))
+	@cd $(ROOT) && exec $(PY) -m pytest -m "not soak and not containers" $(PATTERN_DIRECTORY)
+
+clean:  ## remove its runtime files
+	@rm -rf $(PATTERN_DIRECTORY)/.run
+endif

@@ -1,0 +1,46 @@
+"""Whether a service on this machine is ready, and a curl line that it will answer."""
+
+import http.client
+import json
+import shlex
+from typing import Any
+from urllib.parse import urlsplit
+
+
+def reason_not_ready(url: str) -> str | None:
+    """None if `GET /ready` answers 200, else what it did instead."""
+    try:
+        status, body = _get(url, "/ready")
+    except (OSError, http.client.HTTPException) as error:
+        return f"{type(error).__name__}: {error}"
+    return None if status == 200 else f"/ready answered {status} {body[:200].decode(errors='replace')}"
+
+
+def curl_line(url: str) -> str:
+    """A command for a shell: the first POST with a JSON example in the service's OpenAPI document, else /predict/test.
+
+    Raises: OSError, HTTPException if the service has gone.
+    """
+    status, body = _get(url, "/openapi.json")
+    for path, operations in (json.loads(body)["paths"] if status == 200 else {}).items():
+        media = operations.get("post", {}).get("requestBody", {}).get("content", {}).get("application/json", {})
+        if (example := _example(media)) is not None:
+            return f"curl -s {url}{path} -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(example))}"
+    return f"curl -s {url}/predict/test"
+
+
+def _example(media: dict[str, Any]) -> object:
+    named = list(media.get("examples", {}).values())
+    return media.get("example", named[0].get("value") if named else None)
+
+
+def _get(url: str, path: str) -> tuple[int, bytes]:
+    """Status and body. No proxy is asked, whatever the environment names. Raises: OSError, HTTPException."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=2)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()

@@ -1,0 +1,248 @@
+"""How a pattern is run on this machine without Docker: `python -m mlsys.run run|stop|demo DIRECTORY`.
+
+`run` checks first, so that what is wrong is one sentence and an exit code of 1; then it starts what the Procfile names,
+prints when the pattern is ready, and stays until Ctrl-C. `make run` builds what this needs and calls it.
+"""
+
+import argparse
+import contextlib
+import errno
+import http.client
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import psutil
+from honcho.environ import parse_procfile
+from pydantic import Field
+
+from .errors import StartupError
+from .processes import MARK, Manager, QuietPrinter, die_with_parent, end_marked, marked
+from .ready import curl_line, reason_not_ready
+from .settings import Settings
+
+SERVE = "mlsys.serve"
+
+
+class LauncherSettings(Settings):
+    """What `make run` reads from the environment: the service's settings, and the launcher's own."""
+
+    workers: Annotated[int, Field(ge=1, le=64, description="Worker processes.")] = 2
+    stop_grace_s: Annotated[
+        float, Field(gt=0, le=3600, description="Seconds until a process that does not stop is killed.")
+    ] = 12.0  # longer than the services' own drain_timeout_s
+    ready_timeout_s: Annotated[
+        float, Field(gt=0, le=3600, description="Seconds until a pattern that does not get ready is stopped.")
+    ] = 60.0
+
+    @property
+    def url(self) -> str:
+        """Where a client on this machine reaches the service."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  # compared, not bound
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+
+def run(directory: Path, settings: LauncherSettings) -> int:
+    """Run the pattern until it is stopped. Exit code 0 if a person stopped it, 1 if it ended by itself.
+
+    Raises: StartupError before anything is started.
+    """
+    began = time.monotonic()
+    commands = _commands(directory)
+    environment = _environment(directory, settings)
+    refuse_a_busy_port(directory, settings)
+    serving = [command for command in commands.values() if SERVE in shlex.split(command)]
+    for command in serving:
+        _check(command, directory.parents[1], environment)
+    terminal = sys.stdout.isatty()
+    printer = QuietPrinter(time_format="", prefix=terminal and len(commands) > 1)
+    watch = partial(_announce, settings, began) if serving else _no_news
+    manager = Manager(printer, environment[MARK], settings.stop_grace_s, watch)
+    for name, command in commands.items():
+        manager.add_process(name, command, env=environment, cwd=str(directory.parents[1]))
+    try:
+        manager.loop()
+    finally:
+        end_marked(environment[MARK], 0)  # strays that held no pipe of ours open
+    return _verdict(manager, settings)
+
+
+def _commands(directory: Path) -> dict[str, str]:
+    """The Procfile's commands by name. Raises: StartupError if there is none, or a line is more than one command."""
+    if not (directory / "Procfile").is_file():
+        raise StartupError(f"{directory} is no pattern: it has no Procfile.")
+    commands: dict[str, str] = parse_procfile((directory / "Procfile").read_text()).processes
+    for name, command in commands.items():
+        if more := [word for word in shlex.shlex(command, posix=True, punctuation_chars=";&|") if word[0] in ";&|"]:
+            raise StartupError(f"{directory}/Procfile: {name} is not one command, it has {more[0]!r}.")
+    return commands
+
+
+def _environment(directory: Path, settings: LauncherSettings) -> dict[str, str]:
+    form = settings.log_format
+    if form == "auto":  # the processes write to a pipe and cannot tell
+        form = "text" if sys.stdout.isatty() else "json"
+    return os.environ | {
+        "HOST": settings.host,
+        "PORT": str(settings.port),
+        "WORKERS": str(settings.workers),
+        "LOG_FORMAT": form,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(directory.parents[1]),
+        "PYTHONUNBUFFERED": "1",
+        MARK: f"{directory}#{os.getpid()}",
+    }
+
+
+def refuse_a_busy_port(directory: Path, settings: LauncherSettings) -> None:
+    """Raises: StartupError if nothing can listen on the settings' address."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise StartupError(f"HOST={settings.host} PORT={settings.port}: {error.strerror}.") from None
+            another = f"choose another port: PORT={settings.port + 1} make run"
+            holder = _holder(settings.port)
+            if holder and holder in marked(str(directory)):
+                raise StartupError(
+                    f"port {settings.port} is in use by this pattern already: `make stop` ends it, or {another}."
+                ) from None
+            who = f" by {holder.name()} (process {holder.pid})" if holder else ""
+            raise StartupError(f"port {settings.port} is in use{who}: end that, or {another}.") from None
+
+
+def _holder(port: int) -> psutil.Process | None:
+    """The process that listens on the port, if this user may know it."""
+    for connection in psutil.net_connections("tcp"):
+        if (
+            connection.laddr
+            and connection.laddr.port == port
+            and connection.status == psutil.CONN_LISTEN
+            and connection.pid
+        ):
+            return psutil.Process(connection.pid)
+    return None
+
+
+def _check(command: str, root: Path, environment: dict[str, str]) -> None:
+    """Build the app of one Procfile line without serving it. Raises: StartupError with what it said."""
+    words = shlex.split(command)
+    words.insert(words.index(SERVE) + 1, "--check")
+    done = subprocess.run(["env", *words], cwd=root, env=environment, check=False, text=True, stderr=subprocess.PIPE)
+    if done.returncode:
+        raise StartupError(done.stderr.strip().removeprefix("Cannot start: "))
+
+
+def _announce(settings: LauncherSettings, began: float, manager: Manager) -> str | None:
+    """Say that the pattern is ready, once; or return why it is not."""
+    deadline = time.monotonic() + settings.ready_timeout_s
+    while reason := reason_not_ready(settings.url):
+        if time.monotonic() > deadline:
+            return f"The pattern was not ready within {settings.ready_timeout_s:g} s: {reason}."
+        time.sleep(0.05)
+    with contextlib.suppress(OSError, http.client.HTTPException):  # it is being stopped already
+        took = time.monotonic() - began
+        manager.say(
+            f"\nReady after {took:.1f} s on {settings.url} (Ctrl-C stops it). Try:\n\n  {curl_line(settings.url)}\n"
+        )
+    return None
+
+
+def _no_news(_: Manager) -> None:
+    """A pattern that serves nothing has no moment at which it is ready."""
+
+
+def _verdict(manager: Manager, settings: LauncherSettings) -> int:
+    sentences = [manager.failure] if manager.failure else []
+    for name, code in manager.ended.items():
+        how = f"with code {code}" if code >= 0 else f"by signal {-code}"
+        sentences.append(f"{name} ended by itself {how}; the rest was stopped.")
+    for name in manager.killed:
+        _tell(f"{name} did not stop within {settings.stop_grace_s:g} s and was killed.")
+    for sentence in sentences:
+        _tell(sentence)
+    return 1 if sentences else 0
+
+
+def stop(directory: Path, settings: LauncherSettings) -> int:
+    """End what runs of the pattern, also what a crash has left. Exit code 0."""
+    found, killed = end_marked(str(directory), settings.stop_grace_s + 2)
+    if not found:
+        print(f"Nothing of {directory.name} is running.")  # noqa: T201
+    else:
+        print(f"Stopped {directory.name}: {found} processes, of which {killed} had to be killed.")  # noqa: T201
+    return 0
+
+
+def demo(directory: Path, settings: LauncherSettings) -> int:
+    """Run the pattern's demo against URL, or against the pattern started on a free port. Exit code: the demo's.
+
+    Raises: StartupError if the pattern could not be started; it has said why.
+    """
+    command = [sys.executable, "-m", f"{directory.parent.name}.{directory.name}.demo"]
+    if os.environ.get("URL"):
+        return subprocess.run(command, check=False).returncode
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        settings = settings.model_copy(update={"host": "127.0.0.1", "port": free.getsockname()[1]})
+    with _started(directory, settings):
+        return subprocess.run(command, check=False, env=os.environ | {"URL": settings.url}).returncode
+
+
+@contextlib.contextmanager
+def _started(directory: Path, settings: LauncherSettings) -> Iterator[None]:
+    """The pattern, ready, run by a launcher of its own, which writes to .run/demo.log."""
+    log = directory / ".run" / "demo.log"
+    log.parent.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "mlsys.run", "run", str(directory)]
+    environment = _environment(directory, settings)
+    with log.open("w") as output:
+        launcher = subprocess.Popen(
+            command, stdout=output, env=environment, preexec_fn=partial(die_with_parent, os.getpid())
+        )
+    try:
+        while reason_not_ready(settings.url):
+            if launcher.poll() is not None:
+                raise StartupError(f"{directory.name} ended before it was ready; its output is in {log}.")
+            time.sleep(0.05)
+        yield
+    finally:
+        launcher.terminate()
+        launcher.wait()
+
+
+def _tell(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def main() -> None:
+    """Exit code: that of the verb; 1 after one sentence if the pattern cannot be started; 130 if interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m mlsys.run", description=__doc__)
+    parser.add_argument("verb", choices=["run", "stop", "demo"])
+    parser.add_argument("directory", type=Path)
+    arguments = parser.parse_args()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, lambda *_: sys.exit(0))
+    try:
+        verb = {"run": run, "stop": stop, "demo": demo}[arguments.verb]
+        sys.exit(verb(arguments.directory.resolve(), LauncherSettings()))
+    except StartupError as error:
+        _tell(f"Cannot start: {error}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()
