@@ -107,8 +107,8 @@ def test_a_training_projects_commands_print_what_its_readme_says(project: Entry,
     store = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
     for command, expected in conversations(project.directory / "README.md"):
         typed = f"{command} output={tmp_path}"  # a person's own models stay as they are
-        done = subprocess.run(typed.split(), cwd=project.directory, env=store, stdout=subprocess.PIPE, text=True, check=True)
-        printed = done.stdout.replace(os.path.relpath(tmp_path, ROOT), "models").strip()
+        output = subprocess.check_output(typed.split(), cwd=project.directory, env=store, text=True)
+        printed = output.replace(os.path.relpath(tmp_path, ROOT), "models").strip()
         assert agrees(printed, expected), f"{command}\nprinted  {printed}\nexpected {expected}"
 
 
