@@ -12,13 +12,13 @@ from starlette.exceptions import HTTPException
 from . import envelope, logs, metrics, openapi
 from .edge import Edge, Receive, Scope, Send
 from .endpoint import Handler, JsonEndpoint
-from .errors import ErrorCode, InvalidInput, MlsysError, NotReady, ServiceError
+from .errors import ErrorCode, InvalidInput, InvalidJson, MlsysError, NotReady, ServiceError
 from .settings import Settings
 
 H = TypeVar("H", bound=Handler)
 Check = Callable[[], Awaitable[None]]
 _ERRORS: tuple[type[Exception], ...] = (ServiceError, HTTPException, RequestValidationError, Exception)
-_CODES = {404: ErrorCode.NOT_FOUND, 405: ErrorCode.METHOD_NOT_ALLOWED}
+_CODES = {400: ErrorCode.INVALID_JSON, 404: ErrorCode.NOT_FOUND, 405: ErrorCode.METHOD_NOT_ALLOWED}
 
 
 class Service(FastAPI):
@@ -32,15 +32,18 @@ class Service(FastAPI):
             title=title,
             description=description,
             lifespan=_lifespan,
+            redirect_slashes=False,  # a redirect would go to whatever host the request names
             exception_handlers=dict.fromkeys(_ERRORS, _answer_error),
         )
         self.metrics = metrics.Metrics()
         self._endpoints: dict[str, JsonEndpoint] = {}
         self._checks: dict[str, Check] = {}
         self._edge = Edge(self._dispatch, settings, self.metrics)
-        self.add_api_route("/health", _health, tags=["operation"])
-        self.add_api_route("/ready", self._ready, tags=["operation"], responses=openapi.error_responses(503))
-        self.add_api_route("/metrics", self._render_metrics, tags=["operation"], response_class=_MetricsResponse)
+        self.add_api_route("/health", _health, name="health", tags=["operation"])
+        self.add_api_route("/ready", self._ready, name="ready", tags=["operation"], responses=openapi.refusals(503))
+        self.add_api_route(
+            "/metrics", self._render_metrics, name="metrics", tags=["operation"], response_class=_MetricsResponse
+        )
 
     def fast_post(self, path: str) -> Callable[[H], H]:
         """Declare `POST path` on the hot path; the decorated function is explained in mlsys.endpoint.JsonEndpoint."""
@@ -116,11 +119,15 @@ def _as_service_error(request: Request, error: Exception) -> ServiceError:
     match error:
         case ServiceError():
             return error
+        case RequestValidationError() if error.errors()[0]["type"] == "json_invalid":
+            return InvalidJson(f"The body is not JSON: {error.errors()[0]['ctx']['error']}.")
         case RequestValidationError():
             details = [{"where": list(problem["loc"]), "what": problem["msg"]} for problem in error.errors()]
             return InvalidInput("The request is not what this route takes.", details=details)
+        case HTTPException(__cause__=ServiceError() as cause):  # FastAPI wraps what `receive` raises
+            return cause
         case HTTPException():
-            known = ServiceError(f"{request.method} {request.url.path}: {error.detail}.")
+            known = ServiceError(f"{request.method} {request.url.path[:200]}: {error.detail}.")
             known.status, known.code = error.status_code, _CODES.get(error.status_code, ErrorCode.HTTP_ERROR)
             known.headers = tuple((error.headers or {}).items())
             return known

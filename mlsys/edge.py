@@ -24,6 +24,7 @@ PROBES = frozenset({"/health", "/ready", "/metrics"})
 """Answered also over capacity: an overloaded service is neither dead nor to be left unobserved."""
 CLIENT_GONE = 499
 """Status under which a request is counted whose caller went away before the answer."""
+_CLOSE = (b"connection", b"close")
 _PRINTABLE = re.compile(rb"[\x21-\x7e]{1,128}")
 
 
@@ -57,9 +58,9 @@ class Edge:
     async def _answer(self, scope: Scope, exchange: "Exchange") -> None:
         limit = asyncio.timeout(self._settings.request_timeout_s)
         try:
+            exchange.check_declared_length()
             if self._in_flight > self._settings.max_concurrency and scope["path"] not in PROBES:
                 raise OverCapacity(f"This worker is busy with {self._settings.max_concurrency} requests; try again.")
-            exchange.check_declared_length()
             async with limit:
                 await self._app(scope, exchange.receive, exchange.send)
         except ServiceError as error:
@@ -90,13 +91,14 @@ class Edge:
 class Exchange:
     """One request and its answer: what has been received and sent so far. `status` is 0 until the answer starts."""
 
-    __slots__ = ("_declared", "_max_body", "_receive", "_received", "_send", "receiving", "request_id", "status")
+    __slots__ = ("_cap", "_declared", "_endless", "_receive", "_received", "_send", "receiving", "request_id", "status")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, max_body: int) -> None:
         self._receive = receive
         self._send = send
-        self._max_body = max_body
+        self._cap = max_body
         self._declared = b"0"
+        self._endless = False  # the body's end is neither declared nor received yet
         self._received = 0
         self.receiving = False
         self.status = 0
@@ -106,11 +108,13 @@ class Exchange:
                 self.request_id = value.decode()
             elif name == b"content-length":
                 self._declared = value
+            elif name == b"transfer-encoding":
+                self._endless = True
         self.request_id = self.request_id or str(uuid.uuid4())
 
     def check_declared_length(self) -> None:
         """Refuse a body that says it is too large, before any of it is read."""
-        if int(self._declared) > self._max_body:
+        if int(self._declared) > self._cap:
             raise self._too_large(int(self._declared))
 
     async def receive(self) -> Message:
@@ -118,16 +122,27 @@ class Exchange:
         self.receiving = True
         message = await self._receive()
         self.receiving = False
+        if not message.get("more_body"):
+            self._endless = False
         self._received += len(message.get("body", b""))
-        if self._received > self._max_body:
+        if self._received > self._cap:
             raise self._too_large(self._received)
         return message
 
     async def send(self, message: Message) -> None:
-        """The server's `send`, adding the request id to the headers."""
+        """The server's `send`, adding the request id to the headers.
+
+        An answer before the end of a body without a declared length closes the connection: the server would go on
+        reading, for as long as the caller sends.
+        """
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message.get("headers", ()), (b"x-request-id", self.request_id.encode())]
+            message["headers"] = headers = [
+                *message.get("headers", ()),
+                (b"x-request-id", self.request_id.encode()),
+            ]
+            if self._endless and _CLOSE not in headers:
+                headers.append(_CLOSE)
         await self._send(message)
 
     async def fail(self, error: ServiceError) -> None:
@@ -139,4 +154,4 @@ class Exchange:
         await self.send({"type": "http.response.body", "body": body})
 
     def _too_large(self, size: int) -> PayloadTooLarge:
-        return PayloadTooLarge(f"The body has at least {size} bytes; at most {self._max_body} are taken.")
+        return PayloadTooLarge(f"The body has at least {size} bytes; at most {self._cap} are taken.")

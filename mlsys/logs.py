@@ -22,11 +22,7 @@ def configure(settings: Settings) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
     ]
-    render: list[Processor] = [
-        structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), timestamp_key="time", pad_event_to=0)
-        if text
-        else structlog.processors.JSONRenderer(serializer=_encode)
-    ]
+    render: list[Processor] = [_text_renderer() if text else structlog.processors.JSONRenderer(serializer=_encode)]
     if not text:
         render.insert(0, structlog.processors.format_exc_info)
     structlog.configure(
@@ -48,6 +44,15 @@ def _configure_stdlib(settings: Settings, shared: list[Processor], render: list[
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level.upper())
+
+
+def _text_renderer() -> Processor:
+    return structlog.dev.ConsoleRenderer(
+        colors=sys.stdout.isatty(),
+        timestamp_key="time",
+        pad_event_to=0,
+        repr_native_str=True,  # a caller's path must not speak to the terminal
+    )
 
 
 def _encode(event: EventDict, **_: object) -> str:

@@ -61,8 +61,8 @@ class Metrics:
 
 def _sweep(directory: Path) -> None:
     """Drop what dead workers said of the present (gauges); what they counted stays counted."""
-    for pid in {int(file.stem.rsplit("_", 1)[1]) for file in directory.glob("gauge_live*.db")}:
+    for file in directory.glob("gauge_live*.db"):
         try:
-            os.kill(pid, 0)
+            os.kill(int(file.stem.rsplit("_", 1)[1]), 0)
         except ProcessLookupError:
-            multiprocess.mark_process_dead(pid, path=str(directory))  # type: ignore[no-untyped-call]
+            file.unlink(missing_ok=True)  # another worker may sweep at the same time

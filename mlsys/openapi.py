@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from .edge import PROBES
 from .endpoint import JsonEndpoint
 from .envelope import ErrorEnvelope
 
@@ -26,13 +27,16 @@ def extend(document: dict[str, Any], endpoints: Iterable[JsonEndpoint]) -> None:
     types = [kind for endpoint in endpoints for kind in (endpoint.request_type, endpoint.response_type)]
     *_, components = msgspec.json.schema_components([*types, ErrorEnvelope], ref_template=_TEMPLATE)
     document.setdefault("components", {}).setdefault("schemas", {}).update(components)
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            operation["responses"] |= refusals(504) if path in PROBES else refusals(503, 504)
     for endpoint in endpoints:
         document["paths"].setdefault(endpoint.path, {})["post"] = _operation(endpoint)
 
 
-def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that answers these statuses by the error envelope."""
-    return {status: {"description": _REFUSALS[status], "content": _json(ErrorEnvelope)} for status in statuses}
+    return {str(status): {"description": _REFUSALS[status], "content": _json(ErrorEnvelope)} for status in statuses}
 
 
 def _operation(endpoint: JsonEndpoint) -> dict[str, Any]:
@@ -43,11 +47,15 @@ def _operation(endpoint: JsonEndpoint) -> dict[str, Any]:
         "requestBody": {"required": True, "content": _json(endpoint.request_type)},
         "responses": {
             "200": {"description": "The answer.", "content": _json(endpoint.response_type)},
-            **{str(status): response for status, response in error_responses(*_REFUSALS).items()},
+            **refusals(*_REFUSALS),
         },
     }
 
 
-def _json(kind: Any) -> dict[str, Any]:  # noqa: ANN401  # any type that msgspec knows
-    (schema,), _ = msgspec.json.schema_components([kind], ref_template=_TEMPLATE)
-    return {"application/json": {"schema": schema}}
+def _json(kind: Any) -> dict[str, Any]:  # noqa: ANN401  # any Struct or TypedDict
+    (schema,), components = msgspec.json.schema_components([kind], ref_template=_TEMPLATE)
+    properties = components[kind.__name__]["properties"]
+    content = {"schema": schema}
+    if all("examples" in about for about in properties.values()):
+        content["example"] = {name: about["examples"][0] for name, about in properties.items()}
+    return {"application/json": content}

@@ -5,7 +5,6 @@ stop too, a process that does not stop is killed after the grace, and a signal m
 """
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
@@ -21,13 +20,14 @@ import psutil
 from honcho.printer import Message, Printer
 from honcho.process import Popen, Process
 
+from .parent import die_with_parent
+
 MARK = "MLSYS_RUN"
 """Environment variable that every process of a running pattern carries: the pattern's directory, "#", launcher's pid.
 
 `make run` gives it to the launcher too, without the pid.
 """
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class Manager(honcho.manager.Manager):  # type: ignore[misc]  # honcho has no types
@@ -134,7 +134,7 @@ class _Reader(Process):  # type: ignore[misc]  # honcho has no types
     def run(self, events: Any = None, ignore_signals: bool = False) -> None:  # noqa: ANN401  # a multiprocessing queue
         for number in (*STOPS, signal.SIGALRM):
             signal.signal(number, signal.SIG_IGN)  # it ends when its child has
-        die_with_parent(os.getppid())
+        die_with_parent(os.getppid(), signal.SIGKILL)
         self._child_ctor = _start_child
         super().run(events, ignore_signals)
 
@@ -150,14 +150,7 @@ def _start_child(command: str, **options: Any) -> subprocess.Popen[bytes]:  # no
 def _before_exec(parent: int) -> None:
     for number in (*STOPS, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)  # an ignored signal stays ignored in what is executed
-    die_with_parent(parent)
-
-
-def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when process `parent`, which started it, is gone, however it went (Linux)."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it went before the call
-        os.kill(os.getpid(), signal.SIGKILL)
+    die_with_parent(parent, signal.SIGKILL)
 
 
 def marked(mark: str) -> list[psutil.Process]:

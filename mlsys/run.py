@@ -25,7 +25,8 @@ from honcho.environ import parse_procfile
 from pydantic import Field
 
 from .errors import StartupError
-from .processes import MARK, Manager, QuietPrinter, die_with_parent, end_marked, marked
+from .parent import die_with_parent
+from .processes import MARK, Manager, QuietPrinter, end_marked, marked
 from .ready import curl_line, reason_not_ready
 from .settings import Settings
 
@@ -59,6 +60,7 @@ def run(directory: Path, settings: LauncherSettings) -> int:
     commands = _commands(directory)
     environment = _environment(directory, settings)
     refuse_a_busy_port(directory, settings)
+    (directory / ".run").mkdir(exist_ok=True)
     serving = [command for command in commands.values() if SERVE in shlex.split(command)]
     for command in serving:
         _check(command, directory.parents[1], environment)
@@ -98,6 +100,7 @@ def _environment(directory: Path, settings: LauncherSettings) -> dict[str, str]:
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PYTHONPATH": str(directory.parents[1]),
         "PYTHONUNBUFFERED": "1",
+        "TMPDIR": str(directory / ".run"),
         MARK: f"{directory}#{os.getpid()}",
     }
 
@@ -208,7 +211,7 @@ def _started(directory: Path, settings: LauncherSettings) -> Iterator[None]:
     environment = _environment(directory, settings)
     with log.open("w") as output:
         launcher = subprocess.Popen(
-            command, stdout=output, env=environment, preexec_fn=partial(die_with_parent, os.getpid())
+            command, stdout=output, env=environment, preexec_fn=partial(die_with_parent, os.getpid(), signal.SIGKILL)
         )
     try:
         while reason_not_ready(settings.url):

@@ -4,27 +4,32 @@ Locally, in Compose and in Kubernetes alike. The factory takes no arguments and 
 """
 
 import argparse
-import ctypes
 import importlib
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
+from multiprocessing.resource_tracker import ensure_running
+from types import FrameType
 from typing import Never
 
+import structlog
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from . import logs
-from .errors import SettingsError, StartupError
+from .errors import StartupError
+from .parent import die_with_parent
 from .settings import Settings
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_EXIT_S = 2  # what a worker may take to end, beyond the drain time
 
 
 def main() -> None:
@@ -33,26 +38,46 @@ def main() -> None:
     parser.add_argument("target", help="package.module:factory")
     parser.add_argument("--check", action="store_true", help="build the app (settings, model) and open no port")
     arguments = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _quit)
     try:
         settings = Settings()
-    except SettingsError as error:
+        if arguments.check:
+            _build(arguments.target)
+        else:
+            _serve(settings, arguments.target)
+    except StartupError as error:
         _refuse(error)
-    if arguments.check:
-        _build(arguments.target)
-    elif settings.workers == 1:
-        logs.configure(settings)
-        uvicorn.Server(_config(settings, _build(arguments.target))).run()
+
+
+def _serve(settings: Settings, target: str) -> None:
+    logs.configure(settings)
+    listener = _bind(settings)
+    structlog.get_logger("mlsys.serve").info("starting", host=settings.host, port=settings.port)
+    if settings.workers == 1:
+        uvicorn.Server(_config(settings, _build(target))).run(sockets=[listener])
     else:
-        _serve_by_workers(settings, arguments.target)
+        _serve_by_workers(settings, target, listener)
 
 
-def _serve_by_workers(settings: Settings, target: str) -> None:
+def _bind(settings: Settings) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        address = f"HOST={settings.host} PORT={settings.port}"
+        reason = (error.strerror or str(error)).lower()
+        raise StartupError(f"{address} cannot be listened on: {reason}; stop its owner or set another.") from None
+    return listener
+
+
+def _serve_by_workers(settings: Settings, target: str, listener: socket.socket) -> None:
     directory = tempfile.mkdtemp(prefix="metrics-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory  # before a worker imports prometheus_client
     try:
-        logs.configure(settings)
         config = _config(settings, partial(_build_in_worker, target, settings, os.getpid()), factory=True)
-        supervisor = Supervisor(config, [config.bind_socket()])
+        supervisor = Supervisor(config, [listener])
         supervisor.run()
     finally:
         shutil.rmtree(directory)
@@ -78,31 +103,38 @@ def _config(settings: Settings, app: Callable[..., object], *, factory: bool = F
 
 
 class Supervisor(Multiprocess):
-    """Uvicorn's supervisor of several workers, which replaces those that die, with two differences.
+    """Uvicorn's supervisor of several workers, which replaces those that die, with four differences.
 
-    The first worker starts alone, so that what prevents a start is said once. At the end the listening socket is closed
-    before the workers drain, so that new connections are refused instead of waiting in a queue that nobody serves.
+    The first worker starts alone, so that what prevents a start is said once. A closed terminal (SIGHUP) ends the
+    service. At the end the listening socket is closed before the workers drain, so that new connections are refused
+    instead of waiting in a queue that nobody serves; and a worker that hangs is killed after the drain time.
     """
 
     failed_to_start = False
 
     def init_processes(self) -> None:
         """Start the first worker and, once it serves, the others."""
-        first = Process(self.config, self.sockets)
-        first.start()
-        self.processes.append(first)
+        ensure_running()  # multiprocessing's helper: its start would let SIGINT through again
+        self._start_worker()
+        first = self.processes[0]
         while first.process.is_alive() and not self.should_exit.is_set() and not first.is_ready(timeout=1):
             self.handle_signals()
             time.sleep(0.02)
-        if not first.process.is_alive():
-            self.failed_to_start = True
-            self.should_exit.set()
+        self.handle_signals()
         if self.should_exit.is_set():
             return
-        for _ in range(1, self.processes_num):
-            process = Process(self.config, self.sockets)
+        if first.process.is_alive():
+            for _ in range(1, self.processes_num):
+                self._start_worker()
+        else:
+            self.failed_to_start = True
+            self.should_exit.set()
+
+    def _start_worker(self) -> None:
+        process = Process(self.config, self.sockets)
+        with _sigint_withheld():
             process.start()
-            self.processes.append(process)
+        self.processes.append(process)
 
     def terminate_all(self) -> None:
         """Refuse new connections and let the workers finish what they have."""
@@ -110,33 +142,62 @@ class Supervisor(Multiprocess):
             listener.close()
         super().terminate_all()
 
+    def join_all(self) -> None:
+        """Wait for the workers; kill those that hang."""
+        end = time.monotonic() + (self.config.timeout_graceful_shutdown or 0) + _EXIT_S
+        for process in self.processes:
+            process.process.join(max(0.0, end - time.monotonic()))
+            if process.process.is_alive():
+                process.kill()
+        super().join_all()
+
+    def handle_hup(self) -> None:
+        """End: the terminal is gone."""
+        self.should_exit.set()
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace dead workers; a replacement that cannot start ends the service, with an exit code that says so."""
+        with _sigint_withheld():
+            super().keep_subprocess_alive()
+        if any(process.exitcode == STARTUP_FAILURE for process in self.processes):
+            self.failed_to_start = True
+
+
+@contextmanager
+def _sigint_withheld() -> Iterator[None]:
+    """Delay Ctrl-C here; a process started meanwhile never gets it, and is ended by the supervisor instead.
+
+    Else each worker that is still importing would print a traceback.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
 
 def _build_in_worker(target: str, settings: Settings, supervisor: int) -> Callable[..., object]:
     logs.configure(settings)
-    _die_with(supervisor)
-    return _build(target)
+    die_with_parent(supervisor, signal.SIGTERM)
+    try:
+        return _build(target)
+    except StartupError as error:
+        _refuse(error)
 
 
 def _build(target: str) -> Callable[..., object]:
     module, _, factory = target.partition(":")
-    try:
-        app: Callable[..., object] = getattr(importlib.import_module(module), factory)()
-    except StartupError as error:
-        _refuse(error)
+    app: Callable[..., object] = getattr(importlib.import_module(module), factory)()
     return app
+
+
+def _quit(_: int, __: FrameType | None) -> Never:
+    sys.exit(0)  # also after uvicorn has drained: it raises the signal again that ended it
 
 
 def _refuse(error: StartupError) -> Never:
     print(f"Cannot start: {error}", file=sys.stderr, flush=True)  # noqa: T201  # logs may not be configured yet
     sys.exit(STARTUP_FAILURE)
-
-
-def _die_with(parent: int) -> None:
-    """Have the kernel send SIGTERM to this process when its parent is gone, however the parent went."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it went before the call
-            os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

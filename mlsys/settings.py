@@ -34,7 +34,12 @@ class Settings(BaseSettings):
         float, Field(gt=0, le=3600, description="Seconds a request may take, its body included; then 408 or 504.")
     ] = 10.0
     drain_timeout_s: Annotated[
-        int, Field(ge=1, le=3600, description="Seconds that requests in progress are given after SIGTERM.")
+        int,
+        Field(
+            ge=1,
+            le=3600,
+            description="Seconds that requests in progress are given after SIGTERM; at least REQUEST_TIMEOUT_S.",
+        ),
     ] = 10
 
     def __init__(self, **values: Any) -> None:  # noqa: ANN401  # whatever the fields take

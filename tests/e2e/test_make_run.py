@@ -76,13 +76,6 @@ def test_under_nohup_a_closed_terminal_is_ignored(house: House) -> None:
     nothing_left_of(directory)
 
 
-def test_a_child_whose_parent_has_gone_already_does_not_live_on() -> None:
-    command = [sys.executable, "-c", "from mlsys.processes import die_with_parent; die_with_parent(1)"]
-    assert (
-        subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False).returncode == -signal.SIGKILL
-    )
-
-
 def test_a_process_that_does_not_stop_is_killed_after_the_grace(house: House) -> None:
     directory = house.pattern("web_single_pattern", "job: python deaf.py\n")
     (house.root / "deaf.py").write_text(IGNORES_SIGTERM)

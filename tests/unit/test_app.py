@@ -1,0 +1,185 @@
+"""The factory, with a small service of every kind of route."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from fastapi import HTTPException
+from pydantic import BaseModel
+from structlog.testing import capture_logs
+
+from mlsys.app import Service
+from mlsys.errors import MlsysError, NotFound
+from mlsys.settings import Settings
+from mlsys.testing import call
+
+
+class Item(BaseModel):
+    name: str
+
+
+class Number(msgspec.Struct):
+    value: float
+
+
+class Gone(MlsysError):
+    """The store is away."""
+
+
+@pytest.fixture
+def log() -> Iterator[list[Any]]:
+    with capture_logs() as lines:
+        yield lines
+
+
+@pytest.fixture
+def service() -> Service:
+    service = Service(title="probe", description="For tests.", settings=Settings(max_body_bytes=100))
+
+    @service.fast_post("/double")
+    async def double(number: Number) -> Number:
+        if number.value < 0:
+            raise NotFound(f"There is no double of {number.value}.")
+        return Number(number.value / 0 if number.value == 0 else number.value * 2)
+
+    @service.post("/items/{number}")
+    async def items(number: int, item: Item) -> dict[str, int]:
+        return {item.name: number}
+
+    @service.get("/broken/{how}")
+    async def broken(how: str) -> None:
+        errors = {"found": NotFound("Not here."), "http": HTTPException(418, "Short and stout")}
+        raise errors.get(how, KeyError("secret"))
+
+    return service
+
+
+def test_a_fast_route_and_an_ordinary_one_stand_side_by_side(service: Service, log: list[Any]) -> None:
+    assert call(service, "POST", "/double", b'{"value": 2}').json == {"value": 4.0}
+    assert call(service, "POST", "/items/3", b'{"name": "a"}').json == {"a": 3}
+
+
+def test_a_fast_path_takes_post_only(service: Service, log: list[Any]) -> None:
+    answer = call(service, "GET", "/double")
+    assert (answer.status, answer.error["code"], answer.headers["allow"]) == (405, "method_not_allowed", "POST")
+
+
+def test_health_answers_at_once_and_ready_names_what_it_looked_at(service: Service, log: list[Any]) -> None:
+    assert call(service, "GET", "/health").json == {"health": "ok"}
+    assert call(service, "GET", "/ready").json == {}
+
+    async def fine() -> None: ...
+
+    service.ready_when("store", fine)
+    assert call(service, "GET", "/ready").json == {"store": "ok"}
+
+
+def test_a_dependency_that_is_away_makes_ready_a_503_that_names_it(service: Service, log: list[Any]) -> None:
+    async def away() -> None:
+        raise Gone("it does not answer")
+
+    service.ready_when("store", away)
+    answer = call(service, "GET", "/ready")
+    assert (answer.status, answer.error["code"], answer.headers["retry-after"]) == (503, "not_ready", "1")
+    assert answer.error["message"] == "store is not ready: it does not answer"
+    assert call(service, "GET", "/health").status == 200
+
+
+def test_a_check_that_fails_unexpectedly_is_a_500_and_logged(service: Service, log: list[Any]) -> None:
+    async def buggy() -> None:
+        raise KeyError("secret")
+
+    service.ready_when("store", buggy)
+    assert call(service, "GET", "/ready").status == 500
+    assert [line["event"] for line in log] == ["unexpected error", "request"]
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "code", "message"),
+    [
+        ("found", 404, "not_found", "Not here."),
+        ("http", 418, "http_error", "GET /broken/http: Short and stout."),
+    ],
+)
+def test_expected_errors_of_ordinary_routes_are_answered_by_the_envelope(
+    service: Service, log: list[Any], how: str, status: int, code: str, message: str
+) -> None:
+    answer = call(service, "GET", f"/broken/{how}")
+    assert (answer.status, answer.error["code"], answer.error["message"]) == (status, code, message)
+    assert [line["event"] for line in log] == ["request"]
+
+
+def test_unexpected_errors_are_opaque_and_logged_once_with_their_trace(service: Service, log: list[Any]) -> None:
+    for method, path, body in (("GET", "/broken/badly", b""), ("POST", "/double", b'{"value": 0}')):
+        answer = call(service, method, path, body)
+        assert (answer.status, answer.error["code"]) == (500, "internal")
+        assert b"secret" not in answer.body
+    assert [(line["event"], line.get("exc_info")) for line in log] == [
+        ("unexpected error", True),
+        ("request", None),
+        ("unexpected error", True),
+        ("request", None),
+    ]
+
+
+def test_an_error_of_a_fast_handler_is_answered_by_its_own_status(service: Service, log: list[Any]) -> None:
+    answer = call(service, "POST", "/double", b'{"value": -1}')
+    assert (answer.status, answer.error["message"]) == (404, "There is no double of -1.0.")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"{", 400, "invalid_json"),
+        (b'{"name": "\xff"}', 400, "invalid_json"),
+        (b"[" * 99, 400, "invalid_json"),
+        (b"{}", 422, "invalid_input"),
+        (b"", 422, "invalid_input"),
+        (b'{"name": "' + b"a" * 100 + b'"}', 413, "payload_too_large"),
+    ],
+)
+def test_ordinary_routes_refuse_bad_bodies_as_fast_ones_do(
+    service: Service, log: list[Any], body: bytes, status: int, code: str
+) -> None:
+    for sent in (body, [body, b""]):
+        answer = call(service, "POST", "/items/3", sent)
+        assert (answer.status, answer.error["code"]) == (status, code)
+
+
+def test_a_wrong_field_of_an_ordinary_route_is_listed_in_the_details(service: Service, log: list[Any]) -> None:
+    answer = call(service, "POST", "/items/x", b'{"name": 1}')
+    assert [problem["where"] for problem in answer.error["details"]] == [["path", "number"], ["body", "name"]]
+
+
+def test_metrics_are_in_the_text_format_of_prometheus(service: Service, log: list[Any]) -> None:
+    call(service, "POST", "/items/3", b'{"name": "a"}')
+    answer = call(service, "GET", "/metrics")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert b'http_requests_total{method="POST",route="/items/{number}",status="200"} 1.0' in answer.body
+
+
+def test_start_and_stop_are_logged(service: Service, log: list[Any]) -> None:
+    async def scenario() -> list[str]:
+        sent: list[str] = []
+        messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+
+        async def receive() -> Any:  # noqa: ANN401  # an ASGI message
+            return next(messages)
+
+        async def send(message: Any) -> None:  # noqa: ANN401  # an ASGI message
+            sent.append(message["type"])
+
+        await service({"type": "lifespan", "asgi": {"version": "3.0"}}, receive, send)
+        return sent
+
+    assert asyncio.run(scenario()) == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert [(line["event"], line["service"]) for line in log] == [("started", "probe"), ("stopped", "probe")]
+
+
+def test_the_openapi_document_is_json_that_names_every_route(service: Service, log: list[Any]) -> None:
+    document = call(service, "GET", "/openapi.json").json
+    assert set(document["paths"]) == {"/health", "/ready", "/metrics", "/double", "/items/{number}", "/broken/{how}"}
+    assert document == json.loads(json.dumps(service.openapi()))
