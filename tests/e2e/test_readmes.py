@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,14 +25,15 @@ class Running:
     def __init__(self, directory: Path, log: Path) -> None:
         self.port = free_port()
         self.log = log
-        self.process = subprocess.Popen(
-            ["make", "run", f"PORT={self.port}"],
-            cwd=directory,
-            stdout=log.open("wb"),
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                ["make", "run", f"PORT={self.port}"],
+                cwd=directory,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
 
     def is_ready(self) -> bool:
         """Whether /ready answers. Raises: AssertionError with the log if the process has ended."""
@@ -41,7 +41,7 @@ class Running:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ready", timeout=5) as response:
                 return bool(response.status == 200)
-        except (urllib.error.URLError, ConnectionError):
+        except (OSError):
             return False
 
     def printed(self, command: str) -> str:
