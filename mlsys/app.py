@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from . import envelope, logs, metrics, openapi
 from .edge import Edge, Receive, Scope, Send
 from .endpoint import Handler, JsonEndpoint
-from .errors import ErrorCode, InvalidInput, InvalidJson, MlsysError, NotReady, ServiceError
+from .errors import ErrorCode, InternalError, InvalidInput, InvalidJson, MlsysError, NotReady, ServiceError
 from .settings import Settings
 
 H = TypeVar("H", bound=Handler)
@@ -38,6 +38,7 @@ class Service(FastAPI):
         self.metrics = metrics.Metrics()
         self._endpoints: dict[str, JsonEndpoint] = {}
         self._checks: dict[str, Check] = {}
+        self._extended: dict[str, Any] | None = None
         self._edge = Edge(self._dispatch, settings, self.metrics)
         self.add_api_route("/health", _health, name="health", tags=["operation"])
         self.add_api_route("/ready", self._ready, name="ready", tags=["operation"], responses=openapi.refusals(503))
@@ -62,7 +63,9 @@ class Service(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document of every route."""
         document = super().openapi()
-        openapi.extend(document, self._endpoints.values())
+        if document is not self._extended:  # FastAPI keeps it until the routes change
+            openapi.extend(document, self._endpoints.values())
+            self._extended = document
         return document
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -132,4 +135,4 @@ def _as_service_error(request: Request, error: Exception) -> ServiceError:
             known.headers = tuple((error.headers or {}).items())
             return known
         case _:
-            return ServiceError("The service failed; its log has the reason under this request id.")
+            return InternalError()

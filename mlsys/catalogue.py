@@ -1,4 +1,4 @@
-"""What is in this repository: chapters, patterns and training projects, found by what their folders hold."""
+"""What is in this repository: patterns and training projects, found by what their folders hold."""
 
 import ast
 from dataclasses import dataclass
@@ -28,11 +28,6 @@ class Entry:
     def intent(self) -> str:
         """The one sentence that its `__init__.py` is, without importing it."""
         return ast.get_docstring(ast.parse((self.directory / "__init__.py").read_text())) or ""
-
-
-def chapters(root: Path = ROOT) -> list[Entry]:
-    """The chapters, in order."""
-    return [Entry(root, file.parent) for file in sorted(root.glob("chapter*/__init__.py"))]
 
 
 def patterns(root: Path = ROOT) -> list[Entry]:

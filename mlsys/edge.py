@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from . import envelope, logs
-from .errors import DeadlineExceeded, OverCapacity, PayloadTooLarge, RequestTimeout, ServiceError
+from .errors import DeadlineExceeded, InternalError, OverCapacity, PayloadTooLarge, RequestTimeout, ServiceError
 from .metrics import Metrics
 from .settings import Settings
 
@@ -67,10 +67,12 @@ class Edge:
             await exchange.fail(error)
         except Exception as error:
             if isinstance(error, TimeoutError) and limit.expired():
+                if exchange.status:
+                    self._log.warning("the answer had begun and was not finished in time", path=scope["path"])
                 await exchange.fail(self._out_of_time(exchange))
                 return
             self._log.exception("unexpected error", path=scope["path"])
-            await exchange.fail(ServiceError("The service failed; its log has the reason under this request id."))
+            await exchange.fail(InternalError())
 
     def _out_of_time(self, exchange: "Exchange") -> ServiceError:
         seconds = self._settings.request_timeout_s
@@ -79,13 +81,19 @@ class Edge:
         return DeadlineExceeded(f"The answer was not ready within {seconds:g} s.")
 
     def _record(self, scope: Scope, exchange: "Exchange", seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "unmatched")
         status = exchange.status or CLIENT_GONE
-        self._metrics.observe(scope["method"], route, status, seconds)
+        self._metrics.observe(scope["method"], _route(scope), status, seconds)
         if self._settings.access_log:
-            self._log.info(
-                "request", method=scope["method"], path=scope["path"], status=status, ms=round(seconds * 1000, 3)
-            )
+            log = self._log.debug if scope["path"] in PROBES else self._log.info
+            log("request", method=scope["method"], path=scope["path"], status=status, ms=round(seconds * 1000, 3))
+
+
+def _route(scope: Scope) -> str:
+    """The template of the path for the metrics' label, which must not grow with what callers think of."""
+    if "route" in scope:
+        return str(scope["route"].path)
+    static = "endpoint" in scope and not scope.get("path_params")
+    return scope["path"] if static else "unmatched"
 
 
 class Exchange:

@@ -37,16 +37,25 @@ class ModelError(StartupError):
 
 
 class ServiceError(MlsysError):
-    """An error with an answer. `details` must be JSON; `headers` are added to the response."""
+    """An error with an answer. Each kind has a status and a code; `details` must be JSON."""
 
-    status: int = 500
-    code: ErrorCode = ErrorCode.INTERNAL
+    status: int
+    code: ErrorCode
     headers: tuple[tuple[str, str], ...] = ()
 
     def __init__(self, message: str, *, details: object = None) -> None:
         super().__init__(message)
         self.message = message
         self.details = details
+
+
+class InternalError(ServiceError):
+    """Something that nobody expected. The caller learns nothing of it but the request id."""
+
+    status, code = 500, ErrorCode.INTERNAL
+
+    def __init__(self) -> None:
+        super().__init__("The service failed; its log has the reason under this request id.")
 
 
 class InvalidJson(ServiceError):

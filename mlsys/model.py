@@ -21,14 +21,13 @@ _DATATYPES = {"tensor(float)": "FP32", "tensor(int64)": "INT64", "tensor(uint8)"
 class Model:
     """A verified model file and its one inference session.
 
-    sha256: hex digest of the file, the model's identity. version: its first 12 digits.
+    sha256: hex digest of the file, the model's identity.
     """
 
     def __init__(self, path: Path, session: onnxruntime.InferenceSession, metadata: Metadata, sha256: str) -> None:
         self.path = path
         self.metadata = metadata
         self.sha256 = sha256
-        self.version = sha256[:12]
         self._session = session
         self._input = metadata.inputs[0].name
         self._values = [metadata.outputs[1].name]  # probabilities, or scores
@@ -44,7 +43,9 @@ class Model:
         try:
             return cls._load(path, threads)
         except ModelError as error:
-            raise ModelError(f"Model {path} cannot be used: {error}. Build it again with `make models`.") from error
+            raise ModelError(
+                f"Model {path} cannot be used: {error}. Build it with `make models`, or set MODEL_PATH."
+            ) from error
 
     @classmethod
     def _load(cls, path: Path, threads: int) -> Self:
@@ -88,7 +89,7 @@ class Model:
         ):
             if list(expected) != found:
                 problem = f"its {what} are {found}, and this service needs {list(expected)}"
-                raise ModelError(f"Model {self.path} cannot be used: {problem}.")
+                raise ModelError(f"Model {self.path} cannot be used: {problem}. Set MODEL_PATH to one that fits.")
 
     def predict(self, batch: NDArray[np.generic]) -> NDArray[np.float32]:
         """Probabilities [n, classes] of a batch [n, …] as the input declares it, or scores for a model without."""

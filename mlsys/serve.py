@@ -29,6 +29,7 @@ from .errors import StartupError
 from .parent import die_with_parent
 from .settings import Settings
 
+_BACKLOG = 2048  # uvicorn's own
 _EXIT_S = 2  # what a worker may take to end, beyond the drain time
 
 
@@ -65,6 +66,7 @@ def _bind(settings: Settings) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
+        listener.listen(_BACKLOG)  # at once: two that have only bound the same port would both go on
     except OSError as error:
         address = f"HOST={settings.host} PORT={settings.port}"
         reason = (error.strerror or str(error)).lower()
@@ -80,7 +82,7 @@ def _serve_by_workers(settings: Settings, target: str, listener: socket.socket) 
         supervisor = Supervisor(config, [listener])
         supervisor.run()
     finally:
-        shutil.rmtree(directory)
+        shutil.rmtree(directory, ignore_errors=True)
     if supervisor.failed_to_start:
         sys.exit(STARTUP_FAILURE)
 
@@ -187,8 +189,11 @@ def _build_in_worker(target: str, settings: Settings, supervisor: int) -> Callab
 
 def _build(target: str) -> Callable[..., object]:
     module, _, factory = target.partition(":")
-    app: Callable[..., object] = getattr(importlib.import_module(module), factory)()
-    return app
+    try:
+        build: Callable[[], Callable[..., object]] = getattr(importlib.import_module(module), factory)
+    except (ModuleNotFoundError, AttributeError, ValueError) as error:
+        raise StartupError(f"there is no {target} ({error}); name it as package.module:factory.") from error
+    return build()
 
 
 def _quit(_: int, __: FrameType | None) -> Never:

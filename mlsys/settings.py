@@ -1,8 +1,8 @@
 """Typed settings: what every service reads from the environment, and how a wrong value is reported."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .errors import SettingsError
@@ -42,6 +42,15 @@ class Settings(BaseSettings):
         ),
     ] = 10
 
+    @model_validator(mode="after")
+    def _drain_covers_a_request(self) -> Self:
+        if self.drain_timeout_s < self.request_timeout_s:
+            raise ValueError(
+                f"DRAIN_TIMEOUT_S={self.drain_timeout_s} is shorter than REQUEST_TIMEOUT_S={self.request_timeout_s:g}, "
+                "so that a stop would cut requests off"
+            )
+        return self
+
     def __init__(self, **values: Any) -> None:  # noqa: ANN401  # whatever the fields take
         try:
             super().__init__(**values)
@@ -54,6 +63,9 @@ class Settings(BaseSettings):
 def _sentences(error: ValidationError, secret: set[str]) -> list[str]:
     sentences = []
     for problem in error.errors():
+        if not problem["loc"]:  # of a validator over several fields, which names them itself
+            sentences.append(str(problem["ctx"]["error"]))
+            continue
         name = "_".join(str(part) for part in problem["loc"]).upper()
         if problem["type"] == "missing":
             sentences.append(f"{name} is not set, and there is no default")

@@ -101,7 +101,7 @@ def _sample(running: Running, seconds: int) -> Sample:
 
 def _expected(path: Path) -> list[float]:
     try:
-        return IrisPredictor(Model.load(path)).probabilities(iris.SAMPLE)
+        return IrisPredictor(Model.load(path)).probabilities(iris.SAMPLE[0])
     except ModelError as error:
         raise SystemExit(str(error)) from error
 

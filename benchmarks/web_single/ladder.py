@@ -36,7 +36,7 @@ def model() -> App:
     predictor = _predictor()
 
     async def predict(flower: iris.Flower) -> iris.Probabilities:
-        return {"prediction": predictor.probabilities(flower.data)}
+        return {"prediction": predictor.probabilities(flower.data[0])}
 
     return JsonEndpoint("/predict", predict)
 
@@ -65,7 +65,7 @@ def ordinary() -> FastAPI:
 
     @app.post("/predict")
     async def predict(flower: Flower) -> Prediction:
-        return Prediction(prediction=predictor.probabilities(flower.data))
+        return Prediction(prediction=predictor.probabilities(flower.data[0]))
 
     return app
 

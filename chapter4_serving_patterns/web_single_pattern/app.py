@@ -6,7 +6,7 @@ from mlsys import iris
 from mlsys.app import Service
 from mlsys.model import Model
 
-from . import __doc__ as intent
+from . import __doc__ as intent  # the pattern's one sentence
 from .predictor import IrisPredictor
 from .settings import Settings
 
@@ -42,7 +42,7 @@ def create_app(settings: Settings | None = None) -> Service:
 
 def add_description(service: Service, model: Model, predictor: IrisPredictor) -> None:
     """The routes that say what the service takes and gives."""
-    sample = predictor.probabilities(iris.SAMPLE)
+    sample = predictor.probabilities(iris.SAMPLE[0])
 
     @service.get("/metadata")
     async def metadata() -> Metadata:
@@ -52,7 +52,7 @@ def add_description(service: Service, model: Model, predictor: IrisPredictor) ->
             data_structure="(1,4)",
             data_sample=iris.SAMPLE,
             prediction_type="float32",
-            prediction_structure="(1,3)",
+            prediction_structure="(1,3)",  # as the book has it; the answer is the one row
             prediction_sample=sample,
             model={"name": model.metadata.name, "sha256": model.sha256},
         )
@@ -69,19 +69,19 @@ def add_predictions(service: Service, predictor: IrisPredictor) -> None:
     @service.get("/predict/test")
     async def predict_test() -> iris.Probabilities:
         """Probabilities of the sample."""
-        return {"prediction": predictor.probabilities(iris.SAMPLE)}
+        return {"prediction": predictor.probabilities(iris.SAMPLE[0])}
 
     @service.get("/predict/test/label")
     async def predict_test_label() -> iris.Label:
         """Most probable class of the sample."""
-        return {"prediction": predictor.label(iris.SAMPLE)}
+        return {"prediction": predictor.label(iris.SAMPLE[0])}
 
     @service.fast_post("/predict")
     async def predict(flower: iris.Flower) -> iris.Probabilities:
         """Probabilities of one flower."""
-        return {"prediction": predictor.probabilities(flower.data)}
+        return {"prediction": predictor.probabilities(flower.data[0])}
 
     @service.fast_post("/predict/label")
     async def predict_label(flower: iris.Flower) -> iris.Label:
         """Most probable class of one flower."""
-        return {"prediction": predictor.label(flower.data)}
+        return {"prediction": predictor.label(flower.data[0])}

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import statistics
+import sys
 import time
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,7 +21,10 @@ class Caller:
     """One kept-alive connection to the pattern."""
 
     def __init__(self, url: str) -> None:
-        self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+        parts = urlsplit(url)
+        if parts.scheme != "http" or not parts.hostname or parts.path not in ("", "/"):
+            sys.exit(f"URL={url} is not of the form http://host:port.")
+        self._connection = http.client.HTTPConnection(parts.netloc, timeout=10)
 
     def post(self, path: str, body: str) -> tuple[int, dict[str, Any]]:
         """Status and decoded answer of one POST."""
@@ -65,7 +69,10 @@ def latency(caller: Caller) -> str:
 def main() -> None:
     """Print what the three functions above found."""
     caller = Caller(os.environ["URL"])
-    Console().print(predictions(caller), refusals(caller), latency(caller), sep="\n")
+    try:
+        Console().print(predictions(caller), refusals(caller), latency(caller), sep="\n")
+    except OSError as error:
+        sys.exit(f"URL={os.environ['URL']} does not answer: {error}.")
 
 
 if __name__ == "__main__":

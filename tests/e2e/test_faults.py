@@ -124,7 +124,7 @@ def test_a_body_that_is_arriving_at_sigterm_is_still_answered_while_new_connecti
 @pytest.fixture
 def pair(serve: Callable[..., Server], model: str) -> Server:
     """Two workers, both serving."""
-    server = serve(TARGET, MODEL_PATH=model, WORKERS="2", DRAIN_TIMEOUT_S="1")
+    server = serve(TARGET, MODEL_PATH=model, WORKERS="2", DRAIN_TIMEOUT_S="1", REQUEST_TIMEOUT_S="1")
     eventually(lambda: both_serve(server), deadline_s=10)
     return server
 
@@ -259,7 +259,8 @@ def test_every_line_of_the_log_is_one_json_object_and_requests_carry_their_id(
 
 def test_text_logs_are_for_people(serve: Callable[..., Server], model: str) -> None:
     server = serve(TARGET, MODEL_PATH=model, LOG_FORMAT="text")
+    assert server.get("/label").status == 200
     server.stop()
     (line,) = [line for line in server.log.read_text().splitlines() if "status=200" in line]
-    assert "path='/ready'" in line
+    assert "path='/label'" in line
     assert not line.startswith("{")

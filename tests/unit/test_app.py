@@ -161,6 +161,15 @@ def test_metrics_are_in_the_text_format_of_prometheus(service: Service, log: lis
     assert b'http_requests_total{method="POST",route="/items/{number}",status="200"} 1.0' in answer.body
 
 
+def test_metrics_name_routes_and_never_what_callers_think_of(service: Service, log: list[Any]) -> None:
+    for method, path in (("DELETE", "/double"), ("GET", "/openapi.json"), ("GET", "/no/such/path")):
+        call(service, method, path)
+    metrics = call(service, "GET", "/metrics").body
+    assert b'method="DELETE",route="/double",status="405"' in metrics
+    assert b'method="GET",route="/openapi.json",status="200"' in metrics
+    assert b'method="GET",route="unmatched",status="404"' in metrics
+
+
 def test_start_and_stop_are_logged(service: Service, log: list[Any]) -> None:
     async def scenario() -> list[str]:
         sent: list[str] = []

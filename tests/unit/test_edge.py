@@ -83,6 +83,11 @@ def test_the_access_log_can_be_turned_off(log: Logs) -> None:
     assert log == []
 
 
+def test_probes_are_logged_at_debug_since_they_come_every_few_seconds(log: Logs) -> None:
+    call(edge(echo)[0], "GET", "/ready")
+    assert [line["log_level"] for line in log] == ["debug"]
+
+
 def test_requests_are_counted_by_method_route_and_status(log: Logs) -> None:
     app, metrics = edge(echo)
     call(app, "GET", "/a")
@@ -157,6 +162,19 @@ def test_a_body_that_does_not_arrive_in_time_is_a_408_that_closes_the_connection
 def test_an_answer_that_takes_too_long_is_a_504(log: Logs) -> None:
     answer = call(edge(slow, request_timeout_s=0.05)[0], "GET", "/")
     assert (answer.status, answer.error["code"]) == (504, "deadline_exceeded")
+
+
+def test_an_answer_that_began_and_does_not_end_in_time_breaks_off_and_is_logged(log: Logs) -> None:
+    async def stalls(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        await asyncio.Event().wait()
+
+    assert call(edge(stalls, request_timeout_s=0.01)[0], "GET", "/").body == b"half"
+    assert [(line["event"], line["log_level"]) for line in log] == [
+        ("the answer had begun and was not finished in time", "warning"),
+        ("request", "info"),
+    ]
 
 
 def test_a_timeout_of_the_apps_own_is_an_unexpected_error_and_no_504(log: Logs) -> None:

@@ -113,6 +113,26 @@ def test_a_busy_port_is_refused_with_one_sentence(probe: Path, workers: str) -> 
     )
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_of_two_that_start_at_once_on_one_port_one_is_refused(
+    probe: Path, start: Callable[..., Server], workers: str
+) -> None:
+    port = str(free_port())
+    both = [start("probe:fine", PORT=port, WORKERS=workers) for _ in range(2)]
+    eventually(lambda: [server.process.poll() for server in both].count(STARTUP_FAILURE) == 1, deadline_s=20)
+    (winner,) = [server for server in both if server.process.poll() is None]
+    eventually(winner.is_ready, deadline_s=20)
+    assert winner.stop() == 0
+
+
+@pytest.mark.parametrize("target", ["nonsense", "no.such.module:factory", "probe:no_such_factory"])
+def test_a_target_that_is_not_there_is_refused_with_one_sentence(probe: Path, target: str) -> None:
+    done = run("--check", target)
+    assert done.returncode == STARTUP_FAILURE
+    assert done.stderr.startswith(f"Cannot start: there is no {target} (")
+    assert done.stderr.count("\n") == 1
+
+
 def test_a_host_that_is_not_of_this_machine_is_refused_with_one_sentence(probe: Path) -> None:
     done = run("probe:fine", HOST="192.0.2.1", PORT=str(free_port()))
     assert done.returncode == STARTUP_FAILURE

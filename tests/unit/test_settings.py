@@ -60,6 +60,11 @@ def test_several_wrong_values_are_all_named(monkeypatch: pytest.MonkeyPatch) -> 
         Settings()
 
 
+def test_a_drain_shorter_than_a_request_is_refused_with_both_values() -> None:
+    with pytest.raises(SettingsError, match=r"DRAIN_TIMEOUT_S=5 is shorter than REQUEST_TIMEOUT_S=6"):
+        Settings(drain_timeout_s=5, request_timeout_s=6)
+
+
 def test_a_missing_value_is_named() -> None:
     with pytest.raises(SettingsError, match=r"^API_KEY is not set, and there is no default\.$"):
         Locked()

@@ -24,27 +24,27 @@ def predictor(models: Path) -> IrisPredictor:
     ],
 )
 def test_a_typical_flower_of_each_class_is_named(predictor: IrisPredictor, flower: list[float], label: str) -> None:
-    assert predictor.label([flower]) == label
+    assert predictor.label(flower) == label
 
 
 def test_probabilities_are_three_and_sum_to_one(predictor: IrisPredictor) -> None:
-    probabilities = predictor.probabilities(iris.SAMPLE)
+    probabilities = predictor.probabilities(iris.SAMPLE[0])
     assert len(probabilities) == len(iris.LABELS)
     assert sum(probabilities) == pytest.approx(1, abs=1e-6)
 
 
 def test_the_label_is_that_of_the_greatest_probability(predictor: IrisPredictor) -> None:
     for flower in np.random.default_rng(0).uniform(0, 8, (200, 4)).tolist():
-        probabilities = predictor.probabilities([flower])
-        assert predictor.label([flower]) == iris.LABELS[probabilities.index(max(probabilities))]
+        probabilities = predictor.probabilities(flower)
+        assert predictor.label(flower) == iris.LABELS[probabilities.index(max(probabilities))]
 
 
 @pytest.mark.parametrize("extreme", [-3.4e38, -1e30, -0.0, 1e-45, 1e30, 3.4e38])
 def test_the_most_extreme_numbers_that_a_flower_may_have_give_finite_probabilities(
     predictor: IrisPredictor, extreme: float
 ) -> None:
-    assert np.isfinite(predictor.probabilities([[extreme] * 4])).all()
-    assert np.isfinite(predictor.probabilities([[extreme, -extreme, 1.0, 0.2]])).all()
+    assert np.isfinite(predictor.probabilities([extreme] * 4)).all()
+    assert np.isfinite(predictor.probabilities([extreme, -extreme, 1.0, 0.2])).all()
 
 
 def test_a_model_of_other_features_is_refused_with_both_lists(models: Path) -> None:
