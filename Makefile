@@ -3,12 +3,14 @@ PATTERN ?= web_single_pattern
 include mk/environment.mk
 DIRECTORIES := $(sort $(patsubst %/Procfile,%,$(wildcard $(ROOT)/chapter*/*/Procfile)))
 PATTERN_DIRECTORY := $(filter %/$(PATTERN),$(DIRECTORIES))
-ifeq ($(PATTERN_DIRECTORY),)
-$(error There is no pattern "$(PATTERN)"; there are: $(notdir $(DIRECTORIES)))
-endif
+OF_A_PATTERN := run stop demo build up down deploy undeploy test
 AT_ROOT := yes
+ifneq ($(PATTERN_DIRECTORY),)
 # What the pattern sets; its include line is meant for its own directory.
 $(eval $(subst include ../../mk/pattern.mk,,$(file <$(PATTERN_DIRECTORY)/Makefile)))
+else ifneq ($(filter $(OF_A_PATTERN),$(MAKECMDGOALS)),)
+$(error There is no pattern "$(PATTERN)"; there are: $(notdir $(DIRECTORIES)))
+endif
 include mk/pattern.mk
 
 .PHONY: help test test-soak test-containers models lint format type bench docs lock ci doctor build_all clean everything
@@ -65,4 +67,5 @@ $(BUILDS): build-%:
 	@$(MAKE) -C $* build
 
 clean:  ## remove runtime files and reports; models and environment stay
+	$(call refuse_while_running,$(DIRECTORIES))
 	@rm -rf $(DIRECTORIES:%=%/.run) $(ROOT)/.run $(ROOT)/.coverage* $(ROOT)/.pytest_cache $(ROOT)/.mypy_cache $(ROOT)/.ruff_cache

@@ -15,13 +15,13 @@ import sys
 from mk.bootstrap import PIPENV_VERSION, ROOT, Home, Refusal, find_python
 
 OK, NOTE, LACKING = "ok", "note", "LACKING"
-PORTS = {8000: "services", 9000: "proxies", 8500: "model server, gRPC", 8501: "model server, REST"}
+PORTS = {8000: "make run PORT=8001", 5000: "make ui PORT=5001"}
+"""The ports that commands take, and how to have another."""
 PROGRAMS = {
     "docker": "make build, up and down: install Docker",
     "docker-compose": "make build, up and down, where `docker compose` is not there: apt install docker-compose",
     "kubectl": "make deploy and undeploy: install kubectl",
     "wrk": "make bench: apt install wrk",
-    "chromium": "browser tests of later patterns: apt install chromium",
 }
 STALE_MODELS = """
 from mlsys import stamp, train
@@ -80,15 +80,15 @@ def models(home: Home) -> Finding:
     return Finding("models", OK, "all up to date")
 
 
-def port(number: int, use: str) -> Finding:
-    """Whether something on this machine could listen on the port."""
+def port(number: int, another: str) -> Finding:
+    """Whether something on this machine could listen on the port; `another` is the command for when it could not."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", number))
         except OSError as error:
-            return Finding(f"port {number}", NOTE, f"{error.strerror} ({use})", "PORT=8001 make run")
-    return Finding(f"port {number}", OK, f"free ({use})")
+            return Finding(f"port {number}", NOTE, str(error.strerror), another)
+    return Finding(f"port {number}", OK, "free")
 
 
 def program(name: str, use: str) -> Finding:

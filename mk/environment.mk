@@ -12,5 +12,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 install = @cd $(ROOT) && exec $(or $(PYTHON),python3) -m mk.bootstrap $(1)
 EVERYTHING := packages local training tracking dev-packages
 
-# $(call print_help): the targets of the makefiles read that carry a `## text`.
-print_help = @grep -hE '^[a-z_-]+:.*\#\# ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_-]+):.*\#\# /\1\t/' | expand -t 18
+# $(call print_help): the targets of the makefiles read that carry a `## text`; of two with one name, the first.
+print_help = @awk -F ':.*\#\# ' '/^[a-z_-]+:.*\#\# / && !told[$$1]++ {printf "%-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# $(call refuse_while_running,DIRECTORIES): a recipe line; without an environment nothing can be running.
+refuse_while_running = @$(if $(wildcard $(ROOT)/.venv/installed.json),$(PY) -m mlsys.run idle $(1),true)

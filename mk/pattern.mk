@@ -53,5 +53,6 @@ test: model_files  ## its tests
 	@cd $(ROOT) && exec $(PY) -m pytest -m "not soak and not containers" $(PATTERN_DIRECTORY)
 
 clean:  ## remove its runtime files
+	$(call refuse_while_running,$(PATTERN_DIRECTORY))
 	@rm -rf $(PATTERN_DIRECTORY)/.run
 endif

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from scipy.ndimage import distance_transform_edt
 from sklearn.base import is_outlier_detector
 from sklearn.metrics import ConfusionMatrixDisplay
 
@@ -67,11 +68,26 @@ def regions(trained: Trained, axes: Axes) -> None:
     colours = ListedColormap(COLOURS[: len(project.labels)])
     found = _classes(model, grid).reshape(x.shape)
     axes.pcolormesh(x, y, found, cmap=colours, vmin=0, vmax=len(project.labels) - 1, alpha=0.25)
+    axes.contour(x, y, found, levels=np.arange(len(project.labels) - 1) + 0.5, colors="black", linewidths=0.8)
+    _names(trained, x, y, found, axes)
     _flowers(trained, trained.train, axes, part="training", edge="white")
     _flowers(trained, trained.test, axes, part="test", edge="black")
     rest = "" if grid.shape[1] == 2 else " (sepal at its mean)"
-    axes.set(title=f"{project.name}: regions{rest}", xlabel="petal length (cm)", ylabel="petal width (cm)")
+    marks = "\n(marks: the model's verdict on each flower, sepal included)" if is_outlier_detector(model) else ""
+    axes.set(title=f"{project.name}: regions{rest}{marks}", xlabel="petal length (cm)", ylabel="petal width (cm)")
     axes.legend(fontsize="small", loc="upper left")
+
+
+def _names(trained: Trained, x: Floats, y: Floats, found: Ints, axes: Axes) -> None:
+    """Write each class's name where its region has most room: colours alone do not survive a grey print."""
+    free = (x > 3.5) | (y < 1.9)  # not under the legend
+    for length, width in np.r_[trained.train.values, trained.test.values][:, -2:]:
+        free[np.abs(y[:, 0] - width).argmin(), np.abs(x[0] - length).argmin()] = False
+    for index, label in enumerate(trained.project.labels):
+        room = distance_transform_edt(np.pad(free & (found == index), 1), sampling=(4, 1))[1:-1, 1:-1]
+        row, column = divmod(int(room.argmax()), room.shape[1])  # a name is wide: a step up counts as four aside
+        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
+        axes.text(x[row, column], y[row, column], label, ha="center", va="center", weight="bold", bbox=box)
 
 
 def _flowers(trained: Trained, flowers: Flowers, axes: Axes, *, part: str, edge: str) -> None:
@@ -92,8 +108,11 @@ def _flowers(trained: Trained, flowers: Flowers, axes: Axes, *, part: str, edge:
 def calibration(trained: Trained, axes: Axes) -> None:
     """How often a class was the true one where its probability was about p. On the diagonal, p can be believed."""
     project, test = trained.project, trained.test
-    probabilities = trained.model.predict_proba(test.values)
-    true = np.eye(len(project.labels))[_true(trained, test)]
+    several = len(project.labels) > 2
+    shown = slice(None) if several else slice(1)  # of two classes the second's is 1 - p: the same points once more
+    probabilities = trained.model.predict_proba(test.values)[:, shown]
+    true = np.eye(len(project.labels))[_true(trained, test)][:, shown]
+    label = "a class" if several else project.labels[0]
     bin_of = np.minimum((probabilities * BINS).astype(int), BINS - 1)
     axes.plot([0, 1], [0, 1], color="grey", linestyle="--", label="perfect")
     for number in np.unique(bin_of):
@@ -103,8 +122,8 @@ def calibration(trained: Trained, axes: Axes) -> None:
         axes.annotate(f"{inside.sum()}", point, xytext=(6, -10), textcoords="offset points", fontsize="small")
     axes.set(
         title=f"{project.name}: calibration, {len(test)} test flowers\n(beside each point: probabilities in its bin)",
-        xlabel="mean probability of a class in the bin",
-        ylabel="share that was of that class",
+        xlabel=f"mean probability of {label} in the bin",
+        ylabel=f"share that was {'of that class' if several else label}",
     )
     axes.legend()
 

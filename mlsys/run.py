@@ -1,4 +1,4 @@
-"""How a pattern is run on this machine without Docker: `python -m mlsys.run run|stop|demo DIRECTORY`.
+"""How a pattern is run on this machine without Docker: `python -m mlsys.run run|stop|demo|idle DIRECTORY`.
 
 `run` checks first, so that what is wrong is one sentence and an exit code of 1; then it starts what the Procfile names,
 prints when the pattern is ready, and stays until Ctrl-C. `make run` builds what this needs and calls it.
@@ -6,7 +6,6 @@ prints when the pattern is ready, and stays until Ctrl-C. `make run` builds what
 
 import argparse
 import contextlib
-import errno
 import http.client
 import os
 import shlex
@@ -20,12 +19,12 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import psutil
-from honcho.environ import parse_procfile
 from pydantic import Field
 
+from . import folder
 from .errors import StartupError
 from .parent import die_with_parent
+from .ports import refuse_a_busy_port
 from .processes import MARK, Manager, QuietPrinter, end_marked, marked
 from .ready import curl_line, reason_not_ready
 from .settings import Settings
@@ -38,11 +37,17 @@ class LauncherSettings(Settings):
 
     workers: Annotated[int, Field(ge=1, le=64, description="Worker processes.")] = 2
     stop_grace_s: Annotated[
-        float, Field(gt=0, le=3600, description="Seconds until a process that does not stop is killed.")
-    ] = 12.0  # longer than the services' own drain_timeout_s
+        float | None,
+        Field(gt=0, le=3600, description="Seconds until a process that does not stop is killed; DRAIN_TIMEOUT_S + 5."),
+    ] = None
     ready_timeout_s: Annotated[
         float, Field(gt=0, le=3600, description="Seconds until a pattern that does not get ready is stopped.")
     ] = 60.0
+
+    @property
+    def grace_s(self) -> float:
+        """Seconds until a process is killed: more than `mlsys.serve` takes to kill a worker of its own that hangs."""
+        return self.drain_timeout_s + 5 if self.stop_grace_s is None else self.stop_grace_s
 
     @property
     def url(self) -> str:
@@ -57,17 +62,19 @@ def run(directory: Path, settings: LauncherSettings) -> int:
     Raises: StartupError before anything is started.
     """
     began = time.monotonic()
-    commands = _commands(directory)
+    commands = folder.commands(directory)
     environment = _environment(directory, settings)
     refuse_a_busy_port(directory, settings)
-    (directory / ".run").mkdir(exist_ok=True)
+    folder.make_runtime(directory)
+    if not marked(str(directory)):
+        folder.sweep(directory)
     serving = [command for command in commands.values() if SERVE in shlex.split(command)]
     for command in serving:
         _check(command, directory.parents[1], environment)
     terminal = sys.stdout.isatty()
     printer = QuietPrinter(time_format="", prefix=terminal and len(commands) > 1)
     watch = partial(_announce, settings, began) if serving else _no_news
-    manager = Manager(printer, environment[MARK], settings.stop_grace_s, watch)
+    manager = Manager(printer, environment[MARK], settings.grace_s, watch)
     for name, command in commands.items():
         manager.add_process(name, command, env=environment, cwd=str(directory.parents[1]))
     try:
@@ -75,17 +82,6 @@ def run(directory: Path, settings: LauncherSettings) -> int:
     finally:
         end_marked(environment[MARK], 0)  # strays that held no pipe of ours open
     return _verdict(manager, settings)
-
-
-def _commands(directory: Path) -> dict[str, str]:
-    """The Procfile's commands by name. Raises: StartupError if there is none, or a line is more than one command."""
-    if not (directory / "Procfile").is_file():
-        raise StartupError(f"{directory} is no pattern: it has no Procfile.")
-    commands: dict[str, str] = parse_procfile((directory / "Procfile").read_text()).processes
-    for name, command in commands.items():
-        if more := [word for word in shlex.shlex(command, posix=True, punctuation_chars=";&|") if word[0] in ";&|"]:
-            raise StartupError(f"{directory}/Procfile: {name} is not one command, it has {more[0]!r}.")
-    return commands
 
 
 def _environment(directory: Path, settings: LauncherSettings) -> dict[str, str]:
@@ -103,39 +99,6 @@ def _environment(directory: Path, settings: LauncherSettings) -> dict[str, str]:
         "TMPDIR": str(directory / ".run"),
         MARK: f"{directory}#{os.getpid()}",
     }
-
-
-def refuse_a_busy_port(directory: Path, settings: LauncherSettings) -> None:
-    """Raises: StartupError if nothing can listen on the settings' address."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise StartupError(f"HOST={settings.host} PORT={settings.port}: {error.strerror}.") from None
-            another = f"choose another port: PORT={settings.port + 1} make run"
-            holder = _holder(settings.port)
-            if holder and holder in marked(str(directory)):
-                raise StartupError(
-                    f"port {settings.port} is in use by this pattern already: `make stop` ends it, or {another}."
-                ) from None
-            who = f" by {holder.name()} (process {holder.pid})" if holder else ""
-            raise StartupError(f"port {settings.port} is in use{who}: end that, or {another}.") from None
-
-
-def _holder(port: int) -> psutil.Process | None:
-    """The process that listens on the port, if this user may know it."""
-    for connection in psutil.net_connections("tcp"):
-        if (
-            connection.laddr
-            and connection.laddr.port == port
-            and connection.status == psutil.CONN_LISTEN
-            and connection.pid
-        ):
-            return psutil.Process(connection.pid)
-    return None
 
 
 def _check(command: str, root: Path, environment: dict[str, str]) -> None:
@@ -172,7 +135,7 @@ def _verdict(manager: Manager, settings: LauncherSettings) -> int:
         how = f"with code {code}" if code >= 0 else f"by signal {-code}"
         sentences.append(f"{name} ended by itself {how}; the rest was stopped.")
     for name in manager.killed:
-        _tell(f"{name} did not stop within {settings.stop_grace_s:g} s and was killed.")
+        _tell(f"{name} did not stop within {settings.grace_s:g} s and was killed.")
     for sentence in sentences:
         _tell(sentence)
     return 1 if sentences else 0
@@ -180,12 +143,21 @@ def _verdict(manager: Manager, settings: LauncherSettings) -> int:
 
 def stop(directory: Path, settings: LauncherSettings) -> int:
     """End what runs of the pattern, also what a crash has left. Exit code 0."""
-    found, killed = end_marked(str(directory), settings.stop_grace_s + 2)
+    found, killed = end_marked(str(directory), settings.grace_s + 2)
+    folder.sweep(directory)
     if not found:
         print(f"Nothing of {directory.name} is running.")  # noqa: T201
     else:
         print(f"Stopped {directory.name}: {found} processes, of which {killed} had to be killed.")  # noqa: T201
     return 0
+
+
+def idle(directory: Path, _: LauncherSettings) -> int:
+    """Exit code 1 and a sentence if something of the pattern is running, whose files must not be removed; else 0."""
+    if not marked(str(directory)):
+        return 0
+    _tell(f"{directory.name} is running and needs its files: end it first, by `make stop PATTERN={directory.name}`.")
+    return 1
 
 
 def demo(directory: Path, settings: LauncherSettings) -> int:
@@ -205,8 +177,7 @@ def demo(directory: Path, settings: LauncherSettings) -> int:
 @contextlib.contextmanager
 def _started(directory: Path, settings: LauncherSettings) -> Iterator[None]:
     """The pattern, ready, run by a launcher of its own, which writes to .run/demo.log."""
-    log = directory / ".run" / "demo.log"
-    log.parent.mkdir(exist_ok=True)
+    log = folder.make_runtime(directory) / "demo.log"
     command = [sys.executable, "-m", "mlsys.run", "run", str(directory)]
     environment = _environment(directory, settings)
     with log.open("w") as output:
@@ -229,17 +200,17 @@ def _tell(sentence: str) -> None:
 
 
 def main() -> None:
-    """Exit code: that of the verb; 1 after one sentence if the pattern cannot be started; 130 if interrupted."""
+    """Exit code: the verb's, of several directories the highest; 1 if it cannot start; 0 if it was interrupted."""
     parser = argparse.ArgumentParser(prog="python -m mlsys.run", description=__doc__)
-    parser.add_argument("verb", choices=["run", "stop", "demo"])
-    parser.add_argument("directory", type=Path)
+    parser.add_argument("verb", choices=["run", "stop", "demo", "idle"])
+    parser.add_argument("directories", type=Path, nargs="+", metavar="DIRECTORY", help="one after the other")
     arguments = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, lambda *_: sys.exit(0))
     try:
-        verb = {"run": run, "stop": stop, "demo": demo}[arguments.verb]
-        sys.exit(verb(arguments.directory.resolve(), LauncherSettings()))
+        verb, settings = {"run": run, "stop": stop, "demo": demo, "idle": idle}[arguments.verb], LauncherSettings()
+        sys.exit(max([verb(directory.resolve(), settings) for directory in arguments.directories]))
     except StartupError as error:
         _tell(f"Cannot start: {error}")
         sys.exit(1)

@@ -113,9 +113,15 @@ def main() -> None:
 
 
 def say(line: str) -> None:
-    """Print a line at once, also where output is piped: progress must be seen while it happens."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    """Print a line at once, also where output is piped: progress must be seen while it happens.
+
+    Where nobody reads any more (`| head`), the work goes on in silence.
+    """
+    try:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _study_tools() -> tuple[ModuleType, ModuleType]:

@@ -58,6 +58,14 @@ class House:
             (directory / file).write_text(text)
         return directory
 
+    def project(self, name: str) -> Path:
+        """Add a training project, which prints the arguments that it gets."""
+        directory = self.root / "chapter2_training" / name
+        directory.mkdir(parents=True)
+        (directory / "Makefile").write_text(f"MODULE := chapter2_training.{name}.train\ninclude ../../mk/project.mk\n")
+        (directory / "train.py").write_text("import sys\nprint(*sys.argv[1:])\n")
+        return directory
+
     def service(self, name: str = "web_single_pattern", status: int = 200) -> Path:
         """Add a pattern that serves by `mlsys.serve`, whose /ready answers `status`."""
         app = SERVICE.replace("STATUS", str(status))
@@ -117,6 +125,11 @@ def launcher_of(directory: Path) -> psutil.Process:
 def supervisor_of(directory: Path) -> psutil.Process:
     """The process that the Procfile names: uvicorn's parent of the workers."""
     return next(p for p in marked(str(directory)) if p.cmdline()[1:3] == ["-m", "mlsys.serve"])
+
+
+def workers_of(directory: Path) -> list[psutil.Process]:
+    """The workers of the pattern's service."""
+    return [process for process in marked(str(directory)) if "spawn_main" in " ".join(process.cmdline())]
 
 
 def _pids(directory: Path) -> set[int]:

@@ -16,7 +16,7 @@ from mlsys.catalogue import ROOT
 from mlsys.processes import MARK, end_marked, marked
 from mlsys.testing import eventually, free_port
 
-from .house import READY, STOPS, House, Terminal, launcher_of, make, nothing_left_of
+from .house import READY, STOPS, House, Terminal, launcher_of, make, nothing_left_of, workers_of
 
 pytestmark = pytest.mark.e2e
 IGNORES_SIGTERM = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
@@ -85,6 +85,76 @@ def test_a_process_that_does_not_stop_is_killed_after_the_grace(house: House) ->
     terminal.ended()
     assert "job did not stop within 0.3 s and was killed." in terminal.shown
     nothing_left_of(directory)
+
+
+def test_a_worker_that_hangs_is_killed_by_its_service_and_the_launcher_need_not(house: House) -> None:
+    directory = house.service()
+    terminal = Terminal(["make", "run"], house.root, DRAIN_TIMEOUT_S="1", REQUEST_TIMEOUT_S="1")
+    terminal.shows(READY)
+    eventually(lambda: len(workers_of(directory)) == 2, deadline_s=10)
+    workers_of(directory)[0].suspend()
+    terminal.press_ctrl_c()
+    assert terminal.ended() in (0, -signal.SIGINT)
+    assert "was killed" not in terminal.shown
+    nothing_left_of(directory)
+
+
+@pytest.mark.parametrize("next_command", [["make", "stop"], ["make", "run", "READY_TIMEOUT_S=0.01"]])
+def test_what_a_killed_launcher_left_is_swept_by_the_next_command(house: House, next_command: list[str]) -> None:
+    directory = house.service()
+    left = directory / ".run" / "metrics-left"
+    left.mkdir(parents=True)
+    Terminal(next_command, house.root).ended()
+    assert not left.exists()
+
+
+def test_a_run_leaves_the_metrics_of_one_that_runs(house: House) -> None:
+    directory = house.service()
+    first = Terminal(["make", "run"], house.root)
+    first.shows(READY)
+    before = list((directory / ".run").glob("metrics-*"))
+    assert len(before) == 1
+    second = Terminal(["make", "run"], house.root)
+    second.shows(READY)
+    second.press_ctrl_c()
+    second.ended()
+    assert list((directory / ".run").glob("metrics-*")) == before
+
+
+def test_clean_is_refused_while_the_pattern_runs_and_removes_its_files_when_it_does_not(house: House) -> None:
+    directory = house.service()
+    house.pattern("another_pattern", "job: sleep 60\n")
+    terminal = Terminal(["make", "run"], house.root)
+    terminal.shows(READY)
+    for place in (house.root, directory):
+        refused = subprocess.run(["make", "clean"], cwd=place, capture_output=True, text=True, check=False)
+        assert refused.returncode == 2
+        assert refused.stderr.startswith(
+            "web_single_pattern is running and needs its files: end it first, by `make stop"
+        )
+        assert (directory / ".run").exists()
+    terminal.press_ctrl_c()
+    terminal.ended()
+    nothing_left_of(directory)
+    assert make(house, "clean").returncode == 0
+    assert not (directory / ".run").exists()
+
+
+def test_clean_needs_no_environment(house: House) -> None:
+    directory = house.service()
+    (directory / ".run").mkdir()
+    (house.root / ".venv" / "installed.json").unlink()
+    assert make(house, "clean").returncode == 0
+    assert not (directory / ".run").exists()
+
+
+@pytest.mark.parametrize("verb", ["run", "demo"])
+def test_a_folder_that_cannot_be_written_is_refused_with_one_sentence(house: House, verb: str) -> None:
+    directory = house.service()
+    (directory / ".run").touch()
+    done = make(house, verb)
+    assert done.stderr.startswith(f"Cannot start: {directory}/.run cannot be written (File exists): run a copy of")
+    assert "Traceback" not in done.stderr
 
 
 def test_a_second_ctrl_c_does_not_wait_for_the_grace(house: House) -> None:
@@ -185,7 +255,10 @@ def test_a_second_run_on_the_same_port_is_told_of_the_first_and_on_another_port_
 def test_an_address_that_is_not_this_machines_is_refused(house: House) -> None:
     done = launch(house.service("some_pattern"), HOST="192.0.2.1", PORT="8000")
     assert done.returncode == 1
-    assert done.stderr == "Cannot start: HOST=192.0.2.1 PORT=8000: Cannot assign requested address.\n"
+    assert done.stderr == (
+        "Cannot start: HOST=192.0.2.1 PORT=8000 cannot be listened on (Cannot assign requested address): "
+        "set HOST=127.0.0.1 (some shells and conda export another), and a PORT of 1024 or more.\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -225,6 +298,19 @@ def test_a_wrong_pattern_name_lists_the_right_ones(house: House) -> None:
     done = make(house, "run", "PATTERN=web")
     assert done.returncode == 2
     assert 'There is no pattern "web"; there are: another_pattern web_single_pattern.' in done.stderr
+
+
+def test_a_wrong_pattern_name_stops_only_what_needs_a_pattern(house: House) -> None:
+    house.service()
+    done = make(house, "--dry-run", "doctor", "models", "help", "clean", "PATTERN=web")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_help_tells_each_verb_once(house: House) -> None:
+    house.service()
+    verbs = [line.split()[0] for line in make(house, "help").stdout.splitlines()]
+    assert {"run", "stop", "test", "clean", "doctor"} <= set(verbs)
+    assert len(verbs) == len(set(verbs))
 
 
 def test_any_pattern_runs_from_the_root_by_its_name_and_from_its_own_folder(house: House) -> None:

@@ -41,7 +41,7 @@ class Running:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ready", timeout=5) as response:
                 return bool(response.status == 200)
-        except (OSError):
+        except OSError:
             return False
 
     def printed(self, command: str) -> str:

@@ -66,9 +66,9 @@ def test_missing_models_are_named_with_what_to_type(home: Home) -> None:
 def test_a_busy_port_is_a_note_with_what_to_type() -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]
-        found = doctor.port(port, "services")
-        assert (found.state, found.hint) == (NOTE, "PORT=8001 make run")
-    assert doctor.port(port, "services").state == OK
+        found = doctor.port(port, "make run PORT=8001")
+        assert (found.state, found.found, found.hint) == (NOTE, "Address already in use", "make run PORT=8001")
+    assert doctor.port(port, "make run PORT=8001").state == OK
 
 
 def test_a_program_is_found_on_the_path_or_its_use_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import importlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
@@ -18,7 +19,8 @@ PICTURES = {
 
 
 def trained(name: str) -> project.Trained:
-    return project.fit(importlib.import_module(trainers()[name]).PROJECTS[0], test_size=0.3)
+    module = importlib.import_module(trainers()[name])
+    return project.fit(next(p for p in module.PROJECTS if p.name == name), test_size=0.3)
 
 
 @pytest.mark.parametrize("name", PICTURES)
@@ -41,6 +43,32 @@ def test_a_picture_names_model_axes_and_number_of_flowers(draw: plots.Picture) -
     assert axes.get_xlabel()
     assert axes.get_ylabel()
     assert "45 test flowers" in words or "test (n=15)" in words
+
+
+def test_each_region_names_its_class_where_no_flower_is() -> None:
+    axes, model = Figure().add_subplot(), trained("iris_svc")
+    plots.regions(model, axes)
+    assert {text.get_text() for text in axes.texts} == set(model.project.labels)
+    for text in axes.texts:
+        petal = text.get_position()
+        flower = [*model.train.values.mean(axis=0)[:2], *petal]
+        assert model.project.labels[model.model.predict([flower])[0]] == text.get_text()
+        assert not (np.abs(model.train.values[:, 2:] - petal) < [0.3, 0.08]).all(axis=1).any()
+
+
+def test_the_marks_of_a_detector_are_said_to_be_its_own_verdict() -> None:
+    axes = Figure().add_subplot()
+    plots.regions(trained("iris_outlier"), axes)
+    assert "the model's verdict" in axes.get_title()
+
+
+@pytest.mark.parametrize(("name", "points"), [("iris_binary_virginica", 45), ("iris_svc", 135)])
+def test_a_calibration_counts_each_flower_once_for_each_probability_that_stands_for_itself(
+    name: str, points: int
+) -> None:
+    axes = Figure().add_subplot()
+    plots.calibration(trained(name), axes)
+    assert sum(int(text.get_text()) for text in axes.texts) == points
 
 
 def test_the_score_histograms_sum_to_a_hundred_per_cent_each() -> None:

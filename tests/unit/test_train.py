@@ -56,6 +56,16 @@ def test_building_imports_neither_tracking_nor_plots(tmp_path: Path) -> None:
     assert result.stdout == "set()\n"
 
 
+def test_a_reader_who_leaves_early_neither_sees_a_traceback_nor_stops_the_work(tmp_path: Path) -> None:
+    names = ["iris_outlier", "iris_perceptron", "iris_rf"]
+    build = f"{sys.executable} -m mlsys.train {' '.join(names)} --output {tmp_path}"
+    piped = ["bash", "-o", "pipefail", "-c", f"{build} | head -1"]
+    result = subprocess.run(piped, cwd=ROOT, text=True, capture_output=True, timeout=60, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("iris_outlier: built in ")
+    assert sorted(path.parent.name for path in tmp_path.glob("*/model.onnx")) == names
+
+
 def test_a_share_given_once_is_kept_until_another_is_given(tmp_path: Path) -> None:
     path = tmp_path / "iris_outlier" / "model.onnx"
     shares = []

@@ -1,0 +1,40 @@
+"""A pattern's folder as the launcher sees it: the commands of its Procfile, and .run/ for what is written meanwhile."""
+
+import shlex
+import shutil
+import tempfile
+from pathlib import Path
+
+from honcho.environ import parse_procfile
+
+from .errors import StartupError
+
+
+def commands(directory: Path) -> dict[str, str]:
+    """The Procfile's commands by name. Raises: StartupError if there is none, or a line is more than one command."""
+    if not (directory / "Procfile").is_file():
+        raise StartupError(f"{directory} is no pattern: it has no Procfile.")
+    found: dict[str, str] = parse_procfile((directory / "Procfile").read_text()).processes
+    for name, command in found.items():
+        if more := [word for word in shlex.shlex(command, posix=True, punctuation_chars=";&|") if word[0] in ";&|"]:
+            raise StartupError(f"{directory}/Procfile: {name} is not one command, it has {more[0]!r}.")
+    return found
+
+
+def make_runtime(directory: Path) -> Path:
+    """The pattern's .run/, where logs and temporary files go. Raises: StartupError if nothing can be written there."""
+    folder = directory / ".run"
+    try:
+        folder.mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise StartupError(
+            f"{folder} cannot be written ({error.strerror}): run a copy of the repository that you can write to."
+        ) from None
+
+
+def sweep(directory: Path) -> None:
+    """Remove what a launcher that was killed could not: the metrics of workers that are gone."""
+    for left in (directory / ".run").glob("metrics-*"):
+        shutil.rmtree(left)
