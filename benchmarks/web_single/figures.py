@@ -91,7 +91,7 @@ def targets(rounds: Rounds, starts: dict[int, float]) -> list[Target]:
     for peer in ("litserve", "litserve_zmq", "mlserver", "mlserver_parallel"):
         if "ours" in rounds and peer in rounds:
             ratio = paired(rounds["ours"], rounds[peer], lambda s: s.per_second)
-            found.append(Target(f"throughput, in {peer}'s (access logs off)", ratio, 6.0, True))
+            found.append(Target(f"throughput as a multiple of {peer}'s (access logs off)", ratio, 6.0, True))
     for workers, seconds in starts.items():
         found.append(Target(f"seconds from exec to ready, WORKERS={workers}", seconds, 1.5, False))
     return found
@@ -100,7 +100,14 @@ def targets(rounds: Rounds, starts: dict[int, float]) -> list[Target]:
 def _of_ours(samples: list[Sample], bare: list[Sample], how: str) -> list[Target]:
     memory = row(samples, bare).rss_largest_mb
     return [
-        Target(f"throughput, in the bare app's ({how})", paired(samples, bare, lambda s: s.per_second), 0.30, True),
-        Target(f"p99/p50, in the bare app's own ({how})", paired(samples, bare, lambda s: s.tail), 1.5, False),
+        Target(
+            f"throughput as a multiple of the bare app's ({how})",
+            paired(samples, bare, lambda s: s.per_second),
+            0.30,
+            True,
+        ),
+        Target(
+            f"p99/p50 as a multiple of the bare app's own ({how})", paired(samples, bare, lambda s: s.tail), 1.5, False
+        ),
         Target(f"MB resident, largest process ({how})", memory, 110.0, False),
     ]
