@@ -97,8 +97,8 @@ def _method(report: Report) -> list[str]:
         "SIGSTOP. A server's sample of memory is taken at the end of its load.",
         "- The load generator shares the cores with the server. What it needs for a request is in every figure, so the "
         "distance between a fast server and a slower one is larger than the ratio shows.",
-        "- Our servers, the bare one included, run by `mlsys.serve`: uvicorn with loop uvloop, parser httptools, and its own "
-        "access log off (`ACCESS_LOG` is ours).",
+        "- Our servers, the bare one included, run by `mlsys.serve`: uvicorn with loop uvloop, parser httptools, and "
+        "its own access log off (`ACCESS_LOG` is ours).",
         "- RSS in MB (10⁶ bytes), shared pages counted in each process.",
         "- Start to ready: `python -m mlsys.serve` from exec until `/ready` answers 200, asked every 5 ms, median of 7 "
         "starts: "
