@@ -133,7 +133,7 @@ class Supervisor(Multiprocess):
             self.should_exit.set()
 
     def _start_worker(self) -> None:
-        process = Process(self.config, self.sockets)
+        process = Worker(self.config, self.sockets)
         with _sigint_withheld():
             process.start()
         self.processes.append(process)
@@ -163,6 +163,17 @@ class Supervisor(Multiprocess):
             super().keep_subprocess_alive()
         if any(process.exitcode == STARTUP_FAILURE for process in self.processes):
             self.failed_to_start = True
+
+
+class Worker(Process):
+    """Uvicorn's worker, whose answers about being ready are about the server that runs."""
+
+    def target(self, sockets: list[socket.socket] | None = None) -> None:
+        """Runs in the worker."""
+        _ = (
+            self.server
+        )  # made here: the thread that answers the supervisor may else make a second one, which never runs
+        super().target(sockets)
 
 
 @contextmanager
