@@ -8,6 +8,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
 
 from . import envelope, logs, metrics, openapi
 from .edge import Edge, Receive, Scope, Send
@@ -40,10 +41,13 @@ class Service(FastAPI):
         self._checks: dict[str, Check] = {}
         self._extended: dict[str, Any] | None = None
         self._edge = Edge(self._dispatch, settings, self.metrics)
-        self.add_api_route("/health", _health, name="health", tags=["operation"])
-        self.add_api_route("/ready", self._ready, name="ready", tags=["operation"], responses=openapi.refusals(503))
-        self.add_api_route(
-            "/metrics", self._render_metrics, name="metrics", tags=["operation"], response_class=_MetricsResponse
+        self._add_operation("/health", _health, openapi.example({"health": "ok"}))
+        self._add_operation("/ready", self._ready, openapi.example({"model": "ok"}) | openapi.refusals(503))
+        self._add_operation(
+            "/metrics",
+            self._render_metrics,
+            openapi.example("http_requests_in_flight 1.0", metrics.CONTENT_TYPE),
+            _MetricsResponse,
         )
 
     def fast_post(self, path: str) -> Callable[[H], H]:
@@ -78,6 +82,17 @@ class Service(FastAPI):
             await self._endpoints[scope["path"]](scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
+
+    def _add_operation(
+        self,
+        path: str,
+        endpoint: Callable[..., object],
+        responses: dict[int | str, dict[str, Any]],
+        response_class: type[Response] = JSONResponse,
+    ) -> None:
+        self.add_api_route(
+            path, endpoint, name=path[1:], tags=["operation"], responses=responses, response_class=response_class
+        )
 
     async def _ready(self) -> dict[str, str]:
         """Whether this worker can do its work now."""

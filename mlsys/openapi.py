@@ -34,6 +34,11 @@ def extend(document: dict[str, Any], endpoints: Iterable[JsonEndpoint]) -> None:
         document["paths"].setdefault(endpoint.path, {})["post"] = _operation(endpoint)
 
 
+def example(answer: object, media_type: str = "application/json") -> dict[int | str, dict[str, Any]]:
+    """The `responses` of an ordinary route, with an example of its answer."""
+    return {200: {"content": {media_type: {"example": answer}}}}
+
+
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that answers these statuses by the error envelope."""
     return {str(status): {"description": _REFUSALS[status], "content": _json(ErrorEnvelope)} for status in statuses}

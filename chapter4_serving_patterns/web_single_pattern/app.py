@@ -5,6 +5,7 @@ from typing_extensions import TypedDict
 from mlsys import iris
 from mlsys.app import Service
 from mlsys.model import Model
+from mlsys.openapi import example
 
 from . import __doc__ as intent  # the pattern's one sentence
 from .predictor import IrisPredictor
@@ -42,36 +43,37 @@ def create_app(settings: Settings | None = None) -> Service:
 
 def add_description(service: Service, model: Model, predictor: IrisPredictor) -> None:
     """The routes that say what the service takes and gives."""
-    sample = predictor.probabilities(iris.SAMPLE[0])
+    labels = {str(index): name for index, name in enumerate(iris.LABELS)}
+    described = Metadata(
+        data_type="float32",
+        data_structure="(1,4)",
+        data_sample=iris.SAMPLE,
+        prediction_type="float32",
+        prediction_structure="(1,3)",  # as the book has it; the answer is the one row
+        prediction_sample=predictor.probabilities(iris.SAMPLE[0]),
+        model={"name": model.metadata.name, "sha256": model.sha256},
+    )
 
-    @service.get("/metadata")
+    @service.get("/metadata", responses=example(described))
     async def metadata() -> Metadata:
         """Shapes and types of input and output, with samples, and the model's name and sha256."""
-        return Metadata(
-            data_type="float32",
-            data_structure="(1,4)",
-            data_sample=iris.SAMPLE,
-            prediction_type="float32",
-            prediction_structure="(1,3)",  # as the book has it; the answer is the one row
-            prediction_sample=sample,
-            model={"name": model.metadata.name, "sha256": model.sha256},
-        )
+        return described
 
-    @service.get("/label")
+    @service.get("/label", responses=example(labels))
     async def label() -> dict[str, str]:
         """The classes, in the order of the probabilities."""
-        return {str(index): name for index, name in enumerate(iris.LABELS)}
+        return labels
 
 
 def add_predictions(service: Service, predictor: IrisPredictor) -> None:
     """The routes that predict: the sample, and what the caller sends."""
 
-    @service.get("/predict/test")
+    @service.get("/predict/test", responses=example({"prediction": predictor.probabilities(iris.SAMPLE[0])}))
     async def predict_test() -> iris.Probabilities:
         """Probabilities of the sample."""
         return {"prediction": predictor.probabilities(iris.SAMPLE[0])}
 
-    @service.get("/predict/test/label")
+    @service.get("/predict/test/label", responses=example({"prediction": predictor.label(iris.SAMPLE[0])}))
     async def predict_test_label() -> iris.Label:
         """Most probable class of the sample."""
         return {"prediction": predictor.label(iris.SAMPLE[0])}
