@@ -17,7 +17,7 @@ from uvicorn.config import STARTUP_FAILURE
 from mlsys.catalogue import ROOT
 from mlsys.testing import Server, eventually, free_port
 
-from .wire import FLOWER, HEAD, LENGTH, REQUEST, TARGET, connect, errors_in, is_served, metric, read, send
+from .wire import FLOWER, HEAD, LENGTH, REQUEST, TARGET, both_serve, connect, errors_in, is_served, metric, read, send
 
 pytestmark = pytest.mark.e2e
 
@@ -127,11 +127,6 @@ def pair(serve: Callable[..., Server], model: str) -> Server:
     server = serve(TARGET, MODEL_PATH=model, WORKERS="2", DRAIN_TIMEOUT_S="1", REQUEST_TIMEOUT_S="1")
     eventually(lambda: both_serve(server), deadline_s=10)
     return server
-
-
-def both_serve(server: Server) -> bool:
-    started = re.findall(r"Started server process \[(\d+)\]", server.log.read_text())
-    return len(server.workers()) == 2 and {str(pid) for pid in server.workers()} <= set(started)
 
 
 def test_metrics_of_two_workers_add_up(pair: Server) -> None:

@@ -41,6 +41,12 @@ def is_served(server: Server) -> bool:
     return answer.startswith(b"HTTP/1.1 200 OK\r\n") and b'{"prediction":[0.9' in answer
 
 
+def both_serve(server: Server) -> bool:
+    """Whether each of two workers has said that it serves."""
+    started = re.findall(r"Started server process \[(\d+)\]", server.log.read_text())
+    return len(server.workers()) == 2 and {str(pid) for pid in server.workers()} <= set(started)
+
+
 def metric(server: Server, name: str) -> float:
     found = re.search(rf"^{re.escape(name)} (\S+)$", server.get("/metrics").body.decode(), re.MULTILINE)
     return float(found[1]) if found else 0.0

@@ -2,7 +2,6 @@
 
 import os
 import random
-import re
 import signal
 import threading
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from typing import Self
 import pytest
 
 from mlsys.testing import Server, eventually
-from tests.e2e.wire import FLOWER, HEAD, LENGTH, TARGET, errors_in, metric, send
+from tests.e2e.wire import FLOWER, HEAD, LENGTH, TARGET, both_serve, errors_in, metric, send
 
 pytestmark = pytest.mark.soak
 
@@ -62,18 +61,13 @@ def test_twenty_killed_workers_cost_no_more_than_the_requests_they_held(
     serve: Callable[..., Server], models: Path
 ) -> None:
     server = serve(TARGET, MODEL_PATH=str(models / "iris_svc" / "model.onnx"), WORKERS="2")
-
-    def both_serve() -> bool:
-        started = re.findall(r"Started server process \[(\d+)\]", server.log.read_text())
-        return len(server.workers()) == 2 and {str(pid) for pid in server.workers()} <= set(started)
-
-    eventually(both_serve, deadline_s=20)
+    eventually(lambda: both_serve(server), deadline_s=20)
     with Load(server) as load:
         for _ in range(KILLS):
             victim = random.choice(server.workers())  # noqa: S311
             before = load.answered
             os.kill(victim, signal.SIGKILL)
-            eventually(lambda gone=victim: gone not in server.workers() and both_serve(), deadline_s=20)  # type: ignore[misc]
+            eventually(lambda gone=victim: gone not in server.workers() and both_serve(server), deadline_s=20)  # type: ignore[misc]
             eventually(lambda seen=before: load.answered > seen + 100, deadline_s=20)  # type: ignore[misc]
     assert load.wrong == []
     assert load.broken <= KILLS * CALLERS
