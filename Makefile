@@ -53,12 +53,12 @@ docs: everything  ## write the generated parts of the READMEs
 	@cd $(ROOT) && exec $(PY) -m mk.docs
 
 lock:  ## resolve Pipfile anew, and export requirements/
-	@cd $(ROOT) && exec $(or $(PYTHON),python3) -m mk.lock
+	@cd $(ROOT) && exec $(INTERPRETER) -m mk.lock
 
 ci: lint type test  ## what CI runs
 
 doctor:  ## what this machine has, lacks, and what to type
-	@cd $(ROOT) && exec $(or $(PYTHON),python3) -m mk.doctor
+	@cd $(ROOT) && exec $(INTERPRETER) -m mk.doctor
 
 BUILDS := $(DIRECTORIES:%=build-%)
 .PHONY: $(BUILDS)

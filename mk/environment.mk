@@ -8,8 +8,12 @@ export PYTHONPATH := $(ROOT)
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
 
+# What runs mk/ before there is an environment. If PYTHON names no program, python3 says so in a sentence.
+INTERPRETER = $(or $(shell command -v $(or $(PYTHON),python3) || command -v python3),$(error There is no python3: apt \
+install python3.11 python3.11-venv))
+
 # $(call install,CATEGORIES): a recipe line; nothing happens in 0.1 s when they are there.
-install = @cd $(ROOT) && exec $(or $(PYTHON),python3) -m mk.bootstrap $(1)
+install = @cd $(ROOT) && exec $(INTERPRETER) -m mk.bootstrap $(1)
 EVERYTHING := packages local training tracking dev-packages
 
 # $(call print_help): the targets of the makefiles read that carry a `## text`; of two with one name, the first.
