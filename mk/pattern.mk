@@ -11,7 +11,7 @@ KUBECTL ?= kubectl
 .PHONY: run stop demo build up down deploy undeploy model_files serving_environment
 
 serving_environment:
-	$(call install,packages local training)
+	$(call install,packages local inference training)
 
 model_files: serving_environment
 	@cd $(ROOT) && $(if $(MODELS),exec $(PY) -m mlsys.train $(MODELS),true)

@@ -13,11 +13,11 @@ help:  ## this list
 	$(call print_help)
 
 train:  ## train, evaluate, track and export (test_size=0.3 …)
-	$(call install,packages local training tracking)
+	$(call install,packages local inference training tracking)
 	@cd $(ROOT) && exec $(PY) -m $(MODULE) $(PLAIN) $(OUTPUT) $(SAVE)
 
 ui:  ## MLflow's pages about the runs, on http://127.0.0.1:5000/#/experiments (PORT=5001 …)
-	$(call install,packages local training tracking)
+	$(call install,packages local inference training tracking)
 	@$(PY) -m mk.ui
 
 test:  ## its tests

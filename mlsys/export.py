@@ -18,7 +18,7 @@ Message = Any
 """A protobuf message of the onnx package, which ships no types."""
 
 OPSET = {"": 18, "ai.onnx.ml": 3}
-_DATATYPES = {TensorProto.FLOAT: "FP32", TensorProto.INT64: "INT64"}
+_DATATYPES = {TensorProto.FLOAT: "FP32", TensorProto.INT64: "INT64", TensorProto.UINT8: "UINT8"}
 
 
 def convert(model: Estimator, *, features: int) -> Message:

@@ -16,18 +16,21 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when it is imported;
 import onnxruntime
 
 _DATATYPES = {"tensor(float)": "FP32", "tensor(int64)": "INT64", "tensor(uint8)": "UINT8"}
+_NUMPY = {"FP32": np.float32, "INT64": np.int64, "UINT8": np.uint8}
 
 
 class Model:
     """A verified model file and its one inference session.
 
-    sha256: hex digest of the file, the model's identity.
+    sha256: hex digest of the file, the model's identity. version: its first 12 digits, by which the Open Inference
+    Protocol names it.
     """
 
     def __init__(self, path: Path, session: onnxruntime.InferenceSession, metadata: Metadata, sha256: str) -> None:
         self.path = path
         self.metadata = metadata
         self.sha256 = sha256
+        self.version = sha256[:12]
         self._session = session
         self._input = metadata.inputs[0].name
         self._values = [metadata.outputs[1].name]  # probabilities, or scores
@@ -67,16 +70,24 @@ class Model:
         return model
 
     def warm_up(self) -> None:
-        """Predict the model's own sample, which also allocates what the first request needs.
+        """Predict the model's own sample, or a batch of one zero where it has none (a picture); this also allocates
+        what the first request needs.
 
         Raises: ModelError if there is no answer, or none that is finite.
         """
         try:
-            answer = self.predict(np.array(self.metadata.sample, dtype=np.float32))
+            answer = self.predict(self._sample())
         except Exception as error:  # the runtime's exceptions share no base class of their own
             raise ModelError(f"it cannot predict its own sample ({str(error).splitlines()[0]})") from error
         if not np.isfinite(answer).all():
             raise ModelError("its prediction of its own sample is not finite")
+
+    def _sample(self) -> NDArray[np.generic]:
+        tensor = self.metadata.inputs[0]
+        kind = _NUMPY[tensor.datatype]
+        if self.metadata.sample:
+            return np.array(self.metadata.sample, dtype=kind)
+        return np.zeros([1 if size == -1 else size for size in tensor.shape], dtype=kind)
 
     def require(self, *, features: tuple[str, ...], labels: tuple[str, ...]) -> None:
         """Refuse a model that was trained for other features or classes than the service serves.
