@@ -21,8 +21,8 @@ help:  ## this list
 everything:
 	$(call install,$(EVERYTHING))
 
-models: serving_environment  ## build every model of chapter 2
-	@cd $(ROOT) && exec $(PY) -m mlsys.train all
+models: serving_environment  ## build every model of chapter 2, and the sample pictures
+	@cd $(ROOT) && $(PY) -m mlsys.train all && exec $(PY) -m mlsys.pictures
 
 test: everything models  ## all tests but soak and containers, with coverage; with PATTERN=… that pattern's alone
 	$(if $(filter command line environment,$(origin PATTERN)),$(PATTERN_TESTS),$(ALL_TESTS))

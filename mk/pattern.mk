@@ -1,5 +1,6 @@
 # The verbs of a pattern, the same for all. A pattern's Makefile sets what differs and includes this file:
 #   MODELS   the models it serves, by the names that `python -m mlsys.train` takes
+#   PICTURES yes, if it needs the sample photographs in models/pictures/
 # The root's Makefile includes it too (AT_ROOT), so that `make run PATTERN=…` needs no make under make, which would
 # report every Ctrl-C as an error.
 PATTERN_DIRECTORY ?= $(CURDIR)
@@ -15,6 +16,7 @@ serving_environment:
 
 model_files: serving_environment
 	@cd $(ROOT) && $(if $(MODELS),exec $(PY) -m mlsys.train $(MODELS),true)
+	$(if $(PICTURES),@cd $(ROOT) && exec $(PY) -m mlsys.pictures)
 
 # One simple command, so that make starts it without a shell between and signals reach it; make gives it the mark too.
 run: export MLSYS_RUN = $(PATTERN_DIRECTORY)

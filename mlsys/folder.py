@@ -1,5 +1,6 @@
 """A pattern's folder as the launcher sees it: the commands of its Procfile, and .run/ for what is written meanwhile."""
 
+import re
 import shlex
 import shutil
 import tempfile
@@ -8,6 +9,8 @@ from pathlib import Path
 from honcho.environ import parse_procfile
 
 from .errors import StartupError
+
+_PORT = re.compile(r"\$\{((?:[A-Z]+_)*PORT):-(\d+)\}")
 
 
 def commands(directory: Path) -> dict[str, str]:
@@ -19,6 +22,19 @@ def commands(directory: Path) -> dict[str, str]:
         if more := [word for word in shlex.shlex(command, posix=True, punctuation_chars=";&|") if word[0] in ";&|"]:
             raise StartupError(f"{directory}/Procfile: {name} is not one command, it has {more[0]!r}.")
     return found
+
+
+def ports(directory: Path) -> dict[str, int]:
+    """The default ports of a pattern by variable: the words `${PORT:-8501}` and `${…_PORT:-8500}` of its Procfile.
+
+    Raises: StartupError as `commands` does.
+    """
+    return {name: int(port) for command in commands(directory).values() for name, port in _PORT.findall(command)}
+
+
+def fill(command: str, chosen: dict[str, int]) -> str:
+    """A command of the Procfile with the ports that were chosen, by variable, in place of their defaults."""
+    return _PORT.sub(lambda word: str(chosen[word[1]]), command)
 
 
 def make_runtime(directory: Path) -> Path:

@@ -1,34 +1,69 @@
-"""Whether a service can listen on its address, told before it is started."""
+"""A pattern's ports: which they are, and whether its services can listen on them, told before these are started."""
 
+import contextlib
 import errno
+import os
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
 
+from . import folder
 from .errors import StartupError
 from .processes import marked
 from .settings import Settings
 
 
-def refuse_a_busy_port(directory: Path, settings: Settings) -> None:
-    """Raises: StartupError if nothing can listen on the settings' address; `directory` is the pattern that wants to."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+def choose(directory: Path, settings: Settings) -> dict[str, int]:
+    """The port of each variable that the Procfile names, from the environment or its default; PORT is always there.
+
+    Raises: StartupError if a value is no port, or one port is wanted twice.
+    """
+    chosen = {"PORT": settings.port}
+    for name, default in folder.ports(directory).items():
+        chosen[name] = _port(name, os.environ.get(name) or str(default))
+    for name, port in chosen.items():
+        if twins := [other for other in chosen if other != name and chosen[other] == port]:
+            raise StartupError(f"{name}={port} and {twins[0]}={port} are one port: set another for one of them.")
+    return chosen
+
+
+def _port(name: str, value: str) -> int:
+    if not value.isdecimal() or not 1 <= int(value) <= 65535:
+        raise StartupError(f"{name}={value!r} is not valid: a port is a number from 1 to 65535.")
+    return int(value)
+
+
+def free(names: Iterable[str]) -> dict[str, int]:
+    """A different free port of 127.0.0.1 for each name."""
+    with contextlib.ExitStack() as held:
+        return {name: held.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1] for name in names}
+
+
+def refuse_busy(directory: Path, host: str, chosen: dict[str, int]) -> None:
+    """Raises: StartupError if nothing can listen on one of the ports; `directory` is the pattern that wants to."""
+    for name, port in chosen.items():
+        _refuse_busy(directory, host, name, port)
+
+
+def _refuse_busy(directory: Path, host: str, name: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((settings.host, settings.port))
+            probe.bind((host, port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                raise StartupError(_who_has(settings.port, directory)) from None
+                raise StartupError(_who_has(name, port, directory)) from None
             raise StartupError(
-                f"HOST={settings.host} PORT={settings.port} cannot be listened on ({error.strerror}): set "
-                "HOST=127.0.0.1 (some shells and conda export another), and a PORT of 1024 or more."
+                f"HOST={host} {name}={port} cannot be listened on ({error.strerror}): set "
+                f"HOST=127.0.0.1 (some shells and conda export another), and a {name} of 1024 or more."
             ) from None
 
 
-def _who_has(port: int, directory: Path) -> str:
-    another = f"choose another port: PORT={port + 1} make run"
+def _who_has(name: str, port: int, directory: Path) -> str:
+    another = f"choose another port: {name}={port + 1} make run"
     try:
         holder = _holder(port)
         if holder and holder in marked(str(directory)):

@@ -6,6 +6,10 @@ import shlex
 from typing import Any
 from urllib.parse import urlsplit
 
+_SAMPLE = "/predict/test"
+_SHORT = 300
+"""Characters of an example that a person would type."""
+
 
 def reason_not_ready(url: str) -> str | None:
     """None if `GET /ready` answers 200, else what it did instead."""
@@ -17,16 +21,19 @@ def reason_not_ready(url: str) -> str | None:
 
 
 def curl_line(url: str) -> str:
-    """A command for a shell: the first POST with a JSON example in the service's OpenAPI document, else /predict/test.
+    """A command for a shell: the first POST with a short JSON example in the service's OpenAPI document.
 
+    Without such an example (a picture is a long one) it asks for the declared sample, or a model server what it is.
     Raises: OSError, HTTPException if the service has gone.
     """
     status, body = _get(url, "/openapi.json")
-    for path, operations in (json.loads(body)["paths"] if status == 200 else {}).items():
+    paths = json.loads(body)["paths"] if status == 200 else {}
+    for path, operations in paths.items():
         media = operations.get("post", {}).get("requestBody", {}).get("content", {}).get("application/json", {})
-        if (example := _example(media)) is not None:
+        example = _example(media)
+        if example is not None and len(json.dumps(example)) <= _SHORT:
             return f"curl -s {url}{path} -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(example))}"
-    return f"curl -s {url}/predict/test"
+    return f"curl -s {url}{'/v2' if '/v2' in paths and _SAMPLE not in paths else _SAMPLE}"
 
 
 def _example(media: dict[str, Any]) -> object:

@@ -10,7 +10,6 @@ import http.client
 import os
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,15 +20,15 @@ from typing import Annotated
 
 from pydantic import Field
 
-from . import folder
+from . import folder, ports
 from .errors import StartupError
 from .parent import die_with_parent
-from .ports import refuse_a_busy_port
 from .processes import MARK, Manager, QuietPrinter, end_marked, marked
 from .ready import curl_line, reason_not_ready
 from .settings import Settings
 
-SERVE = "mlsys.serve"
+SERVERS = {"mlsys.serve", "mlsys.server"}
+"""Modules that serve HTTP and that build their app, and open no port, when they are given --check."""
 
 
 class LauncherSettings(Settings):
@@ -62,13 +61,15 @@ def run(directory: Path, settings: LauncherSettings) -> int:
     Raises: StartupError before anything is started.
     """
     began = time.monotonic()
-    commands = folder.commands(directory)
+    chosen = ports.choose(directory, settings)
+    settings = settings.model_copy(update={"port": chosen["PORT"]})
+    commands = {name: folder.fill(command, chosen) for name, command in folder.commands(directory).items()}
     environment = _environment(directory, settings)
-    refuse_a_busy_port(directory, settings)
+    ports.refuse_busy(directory, settings.host, chosen)
     folder.make_runtime(directory)
     if not marked(str(directory)):
         folder.sweep(directory)
-    serving = [command for command in commands.values() if SERVE in shlex.split(command)]
+    serving = [command for command in commands.values() if SERVERS & set(shlex.split(command))]
     for command in serving:
         _check(command, directory.parents[1], environment)
     terminal = sys.stdout.isatty()
@@ -104,7 +105,7 @@ def _environment(directory: Path, settings: LauncherSettings) -> dict[str, str]:
 def _check(command: str, root: Path, environment: dict[str, str]) -> None:
     """Build the app of one Procfile line without serving it. Raises: StartupError with what it said."""
     words = shlex.split(command)
-    words.insert(words.index(SERVE) + 1, "--check")
+    words.insert(next(i for i, word in enumerate(words) if word in SERVERS) + 1, "--check")
     done = subprocess.run(["env", *words], cwd=root, env=environment, check=False, text=True, stderr=subprocess.PIPE)
     if done.returncode:
         raise StartupError(done.stderr.strip().removeprefix("Cannot start: "))
@@ -168,18 +169,19 @@ def demo(directory: Path, settings: LauncherSettings) -> int:
     command = [sys.executable, "-m", f"{directory.parent.name}.{directory.name}.demo"]
     if os.environ.get("URL"):
         return subprocess.run(command, check=False).returncode
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        settings = settings.model_copy(update={"host": "127.0.0.1", "port": free.getsockname()[1]})
-    with _started(directory, settings):
-        return subprocess.run(command, check=False, env=os.environ | {"URL": settings.url}).returncode
+    chosen = ports.free({"PORT", *folder.ports(directory)})
+    settings = settings.model_copy(update={"host": "127.0.0.1", "port": chosen["PORT"]})
+    variables = {name: str(port) for name, port in chosen.items()}
+    with _started(directory, settings, variables):
+        return subprocess.run(command, check=False, env=os.environ | variables | {"URL": settings.url}).returncode
 
 
 @contextlib.contextmanager
-def _started(directory: Path, settings: LauncherSettings) -> Iterator[None]:
+def _started(directory: Path, settings: LauncherSettings, variables: dict[str, str]) -> Iterator[None]:
     """The pattern, ready, run by a launcher of its own, which writes to .run/demo.log."""
     log = folder.make_runtime(directory) / "demo.log"
     command = [sys.executable, "-m", "mlsys.run", "run", str(directory)]
-    environment = _environment(directory, settings)
+    environment = _environment(directory, settings) | variables
     with log.open("w") as output:
         launcher = subprocess.Popen(
             command, stdout=output, env=environment, preexec_fn=partial(die_with_parent, os.getpid(), signal.SIGKILL)

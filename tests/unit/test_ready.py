@@ -87,3 +87,14 @@ def test_without_an_example_the_curl_line_asks_for_the_declared_sample(service: 
 
 def test_without_a_document_the_curl_line_asks_for_the_declared_sample(service: Service) -> None:
     assert curl_line(service.url) == f"curl -s {service.url}/predict/test"
+
+
+def test_an_example_that_nobody_would_type_is_not_shown(service: Service) -> None:
+    paths = {"/ask": posting({"example": "x" * 3000}), "/predict/test": {"get": {}}, "/v2": {"get": {}}}
+    service.answers["/openapi.json"] = (200, {"paths": paths})
+    assert curl_line(service.url) == f"curl -s {service.url}/predict/test"
+
+
+def test_a_bare_model_server_is_asked_what_it_is(service: Service) -> None:
+    service.answers["/openapi.json"] = (200, {"paths": {"/v2": {"get": {}}, "/v2/infer": posting({})}})
+    assert curl_line(service.url) == f"curl -s {service.url}/v2"
