@@ -33,8 +33,7 @@ def catalogue_table(readme: Path) -> str:
 
 def configuration_table(readme: Path) -> str:
     """The settings of the README's pattern: its own first, then those of every service."""
-    module = Entry(ROOT, readme.parent).module
-    settings = importlib.import_module(f"{module}.settings").Settings
+    settings = importlib.import_module(Entry(ROOT, readme.parent).settings).Settings
     own = {name: field for name, field in settings.model_fields.items() if name not in Settings.model_fields}
     rows = [_row(name, field) for name, field in (own | Settings.model_fields).items()]
     return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows]) + "\n"

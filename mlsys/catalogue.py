@@ -25,6 +25,11 @@ class Entry:
         return ".".join(self.directory.relative_to(self.root).parts)
 
     @property
+    def settings(self) -> str:
+        """Dotted name of the module of its settings: its own or, where it runs a bare model server, that one's."""
+        return f"{self.module}.settings" if (self.directory / "settings.py").exists() else "mlsys.server.settings"
+
+    @property
     def intent(self) -> str:
         """The one sentence that its `__init__.py` is, without importing it."""
         return ast.get_docstring(ast.parse((self.directory / "__init__.py").read_text())) or ""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import uuid
@@ -9,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from mlsys.ports import free
 from mlsys.testing import eventually, free_port
 
 COMPOSE_FILE = "docker-compose.yml"
@@ -27,7 +29,8 @@ class Stack:
         self._label = f"com.docker.compose.project={(project := f'test{uuid.uuid4().hex}')}"
         files = [argument for file in (pattern / COMPOSE_FILE, *overrides) for argument in ("-f", str(file))]
         self._compose = [*_compose_program(), "-p", project, *files]
-        self._environment = {"PORT": str(self.port), **environment}
+        ports = {name: str(port) for name, port in free({"PORT", *_published(pattern)}).items()}
+        self._environment = {**ports, "PORT": str(self.port), **environment}
 
     def up(self) -> None:
         """Start it, without building."""
@@ -74,6 +77,11 @@ def _run(command: list[str], environment: dict[str, str] | None = None, *, check
     )
     assert result.returncode == 0 or not check, f"{command}: {result.stdout}"
     return result.stdout
+
+
+def _published(pattern: Path) -> list[str]:
+    """The variables that choose on which ports the services are reached."""
+    return re.findall(r"\$\{([A-Z_]*PORT):-\d+\}:", (pattern / COMPOSE_FILE).read_text())
 
 
 @cache

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from mlsys import catalogue
@@ -117,23 +118,39 @@ def environment(container: Yaml) -> dict[str, str]:
     return {variable["name"]: variable.get("value", "") for variable in container.get("env", [])}
 
 
-def settings(pattern: Path) -> type[Settings]:
-    """The pattern's Settings."""
-    found: type[Settings] = importlib.import_module(f"{Entry(ROOT, pattern).module}.settings").Settings
+def command(pattern: Path, container: Yaml) -> list[str]:
+    """What a container runs: its own command, or its image's."""
+    found: list[str] = (
+        container.get("args") or container.get("command") or dockerfile(pattern, container["image"]).command
+    )
+    return found
+
+
+def settings(pattern: Path, container: Yaml) -> type[Settings]:
+    """The Settings of a container's process: the model server's or the pattern's."""
+    bare = "mlsys.server" in command(pattern, container)
+    module = "mlsys.server.settings" if bare else Entry(ROOT, pattern).settings
+    found: type[Settings] = importlib.import_module(module).Settings
     return found
 
 
 def unknown_variables(pattern: Path, container: Yaml) -> set[str]:
     """The variables set for a container that nothing reads."""
-    known = {name.upper() for name in settings(pattern).model_fields} | PROCESS_WIDE
+    known = {name.upper() for name in settings(pattern, container).model_fields} | PROCESS_WIDE
     return {name for name in environment(container) if name not in known and not name.startswith("OTEL_")}
 
 
 def setting(pattern: Path, container: Yaml, name: str) -> str:
     """The value that a process in the container finds: what the container sets, else the image, else the default."""
     image = dockerfile(pattern, container["image"]).env
-    default = settings(pattern).model_fields[name.lower()].default
+    default = settings(pattern, container).model_fields[name.lower()].default
     return environment(container).get(name) or image.get(name) or str(default)
+
+
+def ports(pattern: Path, container: Yaml) -> set[str]:
+    """The ports that a container's process listens on."""
+    fields = settings(pattern, container).model_fields
+    return {setting(pattern, container, name.upper()) for name in ("port", "grpc_port") if name in fields}
 
 
 def routes(pattern: Path, container: Yaml) -> set[str]:
@@ -141,13 +158,17 @@ def routes(pattern: Path, container: Yaml) -> set[str]:
 
     The app is built, so its model must be found from the working directory, as in an image.
     """
-    command = container.get("args") or container.get("command") or dockerfile(pattern, container["image"]).command
-    target = next((word for word in command if re.fullmatch(r"chapter\w+(\.\w+)+:\w+", word)), None)
-    return _routes(target) if target else set()
+    words = command(pattern, container)
+    if "mlsys.server" in words:
+        return _routes("mlsys.server.app:create_app", setting(pattern, container, "MODELS"))
+    target = next((word for word in words if re.fullmatch(r"chapter\w+(\.\w+)+:\w+", word)), None)
+    return _routes(target, "") if target else set()
 
 
 @cache
-def _routes(target: str) -> set[str]:
+def _routes(target: str, models: str) -> set[str]:
     module, _, factory = target.partition(":")
-    app = getattr(importlib.import_module(module), factory)()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MODELS", models)
+        app = getattr(importlib.import_module(module), factory)()
     return {path for path, operations in app.openapi()["paths"].items() if "get" in operations}

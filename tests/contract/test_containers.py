@@ -175,10 +175,21 @@ def test_a_compose_service_is_given_longer_to_stop_than_requests_are_given_to_en
 
 @every_own_service
 def test_a_published_port_is_the_one_that_the_process_listens_on_and_can_be_moved(pattern: Path, service: Yaml) -> None:
-    port = files.setting(pattern, service, "PORT")
-    assert files.dockerfile(pattern, service["image"]).all("EXPOSE") == [port]
+    ports = files.ports(pattern, service)
+    assert ports <= set(" ".join(files.dockerfile(pattern, service["image"]).all("EXPOSE")).split())
     for published in service.get("ports", []):
-        assert re.fullmatch(rf"\$\{{[A-Z_]+:-\d+\}}:{port}", published)
+        assert re.fullmatch(rf"\$\{{[A-Z_]+:-\d+\}}:({'|'.join(ports)})", published)
+
+
+@every_dockerfile
+def test_an_image_exposes_nothing_but_the_ports_of_its_processes(path: Path) -> None:
+    used = {
+        p
+        for s in files.built(path.parent).values()
+        if s["build"]["dockerfile"].endswith(path.name)
+        for p in files.ports(path.parent, s)
+    }
+    assert set(" ".join(Dockerfile(path).all("EXPOSE")).split()) == used
 
 
 @every_own_service

@@ -1,10 +1,9 @@
 """The READMEs' own commands, typed as they stand: what they print is compared with what the README says they print."""
 
+import json
 import os
 import re
-import signal
 import subprocess
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,48 +11,12 @@ import pytest
 
 from mlsys import catalogue
 from mlsys.catalogue import ROOT, Entry
-from mlsys.testing import eventually, free_port
+from mlsys.testing import eventually
+from tests.running import Running
 
 pytestmark = pytest.mark.e2e
 GOLDEN = ROOT / "chapter4_serving_patterns" / "web_single_pattern"
 BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
-
-
-class Running:
-    """A pattern started by `make run` in its folder, on a free port instead of 8000."""
-
-    def __init__(self, directory: Path, log: Path) -> None:
-        self.port = free_port()
-        self.log = log
-        with log.open("wb") as output:
-            self.process = subprocess.Popen(
-                ["make", "run", f"PORT={self.port}"],
-                cwd=directory,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-
-    def is_ready(self) -> bool:
-        """Whether /ready answers. Raises: AssertionError with the log if the process has ended."""
-        assert self.process.poll() is None, self.log.read_text()
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ready", timeout=5) as response:
-                return bool(response.status == 200)
-        except OSError:
-            return False
-
-    def printed(self, command: str) -> str:
-        """What a command of the README prints in a shell."""
-        typed = command.replace(":8000", f":{self.port}")
-        done = subprocess.run(["bash", "-c", typed], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
-        return done.stdout.strip()
-
-    def stop(self) -> int:
-        """Ctrl-C, as a terminal sends it: to the whole foreground process group."""
-        os.killpg(self.process.pid, signal.SIGINT)
-        return self.process.wait(timeout=30)
 
 
 def conversations(readme: Path) -> list[tuple[str, str]]:
@@ -75,13 +38,8 @@ def agrees(printed: str, expected: str) -> bool:
 @pytest.fixture(params=catalogue.patterns(), ids=lambda entry: entry.name)
 def running(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Entry, Running]]:
     entry: Entry = request.param
-    run = Running(entry.directory, tmp_path / "run.log")
-    try:
-        eventually(run.is_ready, deadline_s=60)
+    with Running.ready(entry.directory, tmp_path / "run.log") as run:
         yield entry, run
-    finally:
-        if run.process.poll() is None:
-            run.stop()
 
 
 def test_a_readmes_commands_print_what_it_says(running: tuple[Entry, Running]) -> None:
@@ -99,7 +57,8 @@ def test_the_curl_line_that_make_run_prints_works(running: tuple[Entry, Running]
     _, run = running
     line = eventually(lambda: re.search(r"curl .*", run.log.read_text()), deadline_s=10)
     assert line
-    assert "prediction" in run.printed(line[0])
+    answer = json.loads(run.printed(line[0]))
+    assert "error" not in answer
 
 
 @pytest.mark.parametrize("project", catalogue.projects(), ids=lambda entry: entry.name)
