@@ -1,8 +1,10 @@
 """The app factory: a FastAPI application that already has what every service must have."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
 from fastapi import FastAPI, Request, Response
@@ -11,22 +13,50 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from . import envelope, logs, metrics, openapi
-from .edge import Edge, Receive, Scope, Send
+from .edge import App, Edge, Message, Receive, Scope, Send
 from .endpoint import Handler, JsonEndpoint
-from .errors import ErrorCode, InternalError, InvalidInput, InvalidJson, MlsysError, NotReady, ServiceError
+from .errors import (
+    ErrorCode,
+    InternalError,
+    InvalidInput,
+    InvalidJson,
+    MlsysError,
+    NotReady,
+    ServiceError,
+    StartupError,
+)
 from .settings import Settings
 
 H = TypeVar("H", bound=Handler)
 Check = Callable[[], Awaitable[None]]
 _ERRORS: tuple[type[Exception], ...] = (ServiceError, HTTPException, RequestValidationError, Exception)
+_RETRY_S = 0.1
 _CODES = {400: ErrorCode.INVALID_JSON, 404: ErrorCode.NOT_FOUND, 405: ErrorCode.METHOD_NOT_ALLOWED}
+
+
+class Condition(NamedTuple):
+    """What must hold before a service answers, and the seconds it is given."""
+
+    check: Check
+    within_s: float
+
+
+class Mounted(NamedTuple):
+    """An ASGI app under a path of its own, and what gives its OpenAPI paths."""
+
+    app: App
+    describe: Callable[[], dict[str, Any]]
 
 
 class Service(FastAPI):
     """FastAPI, with /health, /ready, /metrics, the caps and the errors of mlsys.edge, and `fast_post`.
 
     `metrics` takes a pattern's own metrics. Routes of FastAPI's own kind are declared as usual.
+    refusal: why the service did not start, if a condition of `start_when` did not come to hold.
     """
+
+    refusal: StartupError | None = None
+    _stopping = False
 
     def __init__(self, *, title: str, description: str, settings: Settings) -> None:
         super().__init__(
@@ -39,6 +69,8 @@ class Service(FastAPI):
         self.metrics = metrics.Metrics()
         self._endpoints: dict[str, JsonEndpoint] = {}
         self._checks: dict[str, Check] = {}
+        self._conditions: dict[str, Condition] = {}
+        self._under: dict[str, Mounted] = {}
         self._extended: dict[str, Any] | None = None
         self._edge = Edge(self._dispatch, settings, self.metrics)
         self._add_operation("/health", _health, openapi.example({"health": "ok"}))
@@ -60,26 +92,52 @@ class Service(FastAPI):
 
         return declare
 
+    def serve_under(self, segment: str, app: App, describe: Callable[[], dict[str, Any]]) -> None:
+        """Let the ASGI `app` answer every path that begins with `/segment`; `describe` gives its OpenAPI paths."""
+        self._under[segment] = Mounted(app, describe)
+
     def ready_when(self, name: str, check: Check) -> None:
         """Let /ready depend on `check`, which raises an MlsysError while what it looks at is not usable."""
         self._checks[name] = check
+
+    def start_when(self, name: str, check: Check, *, within_s: float) -> None:
+        """Let the service answer nobody before `check`, called in the loop that serves, raises nothing.
+
+        A StartupError ends the process at once; after another MlsysError the check is tried again for `within_s`
+        seconds, and then ends it too. `mlsys.serve --check` does not ask: it may come before what is waited for.
+        """
+        self._conditions[name] = Condition(check, within_s)
+
+    def stop_waiting(self) -> None:
+        """Give up the start; safe in a signal handler."""
+        self._stopping = True
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document of every route."""
         document = super().openapi()
         if document is not self._extended:  # FastAPI keeps it until the routes change
             openapi.extend(document, self._endpoints.values())
+            for mounted in self._under.values():
+                document["paths"] |= mounted.describe()
             self._extended = document
         return document
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One ASGI connection, through the edge."""
-        await self._edge(scope, receive, send)
+
+        async def without_trace(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed" and self.refusal:
+                message["message"] = ""  # the server would log a trace; mlsys.serve says the sentence
+            await send(message)
+
+        await self._edge(scope, receive, without_trace if scope["type"] == "lifespan" else send)
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Routing by FastAPI costs more than a small model's inference; a dictionary finds the hot routes.
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in self._endpoints:
             await self._endpoints[scope["path"]](scope, receive, send)
+        elif scope["type"] == "http" and (mounted := self._under.get(scope["path"][1:].partition("/")[0])):
+            await mounted.app(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
@@ -93,6 +151,26 @@ class Service(FastAPI):
         self.add_api_route(
             path, endpoint, name=path[1:], tags=["operation"], responses=responses, response_class=response_class
         )
+
+    async def wait_for_conditions(self) -> None:
+        """Wait for what `start_when` was given. Raises: StartupError, which is also kept as `refusal`."""
+        try:
+            for name, (check, within_s) in self._conditions.items():
+                await self._wait_for(name, check, within_s)
+        except StartupError as error:
+            self.refusal = error
+            raise
+
+    async def _wait_for(self, name: str, check: Check, within_s: float) -> None:
+        end = time.monotonic() + within_s
+        waiting = False
+        while reason := await _reason_against(check):
+            if not waiting:
+                structlog.get_logger("mlsys.app").info("waiting", condition=name, reason=reason)
+                waiting = True
+            if self._stopping or time.monotonic() > end:
+                raise StartupError(f"{name} was not usable within {within_s:g} s: {reason}")
+            await asyncio.sleep(_RETRY_S)
 
     async def _ready(self) -> dict[str, str]:
         """Whether this worker can do its work now."""
@@ -112,9 +190,21 @@ class _MetricsResponse(Response):
     media_type = metrics.CONTENT_TYPE
 
 
+async def _reason_against(check: Check) -> str | None:
+    """Why the check does not pass yet. Raises: StartupError if it never will."""
+    try:
+        await check()
+    except StartupError:
+        raise
+    except MlsysError as error:
+        return str(error)
+    return None
+
+
 @asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: Service) -> AsyncIterator[None]:
     log = structlog.get_logger("mlsys.app")
+    await app.wait_for_conditions()
     log.info("started", service=app.title)
     yield
     log.info("stopped", service=app.title)
@@ -127,7 +217,7 @@ async def _health() -> dict[str, str]:
 
 async def _answer_error(request: Request, error: Exception) -> Response:
     known = _as_service_error(request, error)
-    body, headers = envelope.render(known, logs.request_id.get() or "")
+    body, headers = envelope.render(known, logs.request_id.get() or "", request.url.path)
     response = Response(body, known.status)
     response.raw_headers = headers
     return response

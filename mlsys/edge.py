@@ -5,6 +5,7 @@ import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextvars import ContextVar
 from typing import Any
 
 import structlog
@@ -20,12 +21,27 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-PROBES = frozenset({"/health", "/ready", "/metrics"})
+PROBES = frozenset({"/health", "/ready", "/metrics", "/v2/health/live", "/v2/health/ready"})
 """Answered also over capacity: an overloaded service is neither dead nor to be left unobserved."""
 CLIENT_GONE = 499
 """Status under which a request is counted whose caller went away before the answer."""
+_deadline: ContextVar[float] = ContextVar("deadline")
 _CLOSE = (b"connection", b"close")
 _PRINTABLE = re.compile(rb"[\x21-\x7e]{1,128}")
+
+
+def remaining_s() -> float:
+    """Seconds that the request which the current task answers still has; 0 when they are over.
+
+    This is the timeout of every call that the answer depends on: nobody waits longer for it.
+    Raises: LookupError outside of a request.
+    """
+    return max(0.0, _deadline.get() - time.perf_counter())
+
+
+def new_request_id() -> str:
+    """A random uuid."""
+    return str(uuid.uuid4())
 
 
 class Edge:
@@ -46,6 +62,7 @@ class Edge:
         began = time.perf_counter()
         exchange = Exchange(scope, receive, send, self._settings.max_body_bytes)
         logs.request_id.set(exchange.request_id)
+        _deadline.set(began + self._settings.request_timeout_s)
         self._in_flight += 1
         self._metrics.in_flight.inc()
         try:
@@ -99,15 +116,29 @@ def _route(scope: Scope) -> str:
 class Exchange:
     """One request and its answer: what has been received and sent so far. `status` is 0 until the answer starts."""
 
-    __slots__ = ("_cap", "_declared", "_endless", "_receive", "_received", "_send", "receiving", "request_id", "status")
+    __slots__ = (
+        "_cap",
+        "_declared",
+        "_endless",
+        "_path",
+        "_receive",
+        "_received",
+        "_send",
+        "_whole",
+        "receiving",
+        "request_id",
+        "status",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, max_body: int) -> None:
         self._receive = receive
         self._send = send
+        self._path = scope["path"]
         self._cap = max_body
         self._declared = b"0"
         self._endless = False  # the body's end is neither declared nor received yet
         self._received = 0
+        self._whole = False
         self.receiving = False
         self.status = 0
         self.request_id = ""
@@ -118,7 +149,7 @@ class Exchange:
                 self._declared = value
             elif name == b"transfer-encoding":
                 self._endless = True
-        self.request_id = self.request_id or str(uuid.uuid4())
+        self.request_id = self.request_id or new_request_id()
 
     def check_declared_length(self) -> None:
         """Refuse a body that says it is too large, before any of it is read."""
@@ -127,11 +158,12 @@ class Exchange:
 
     async def receive(self) -> Message:
         """The server's `receive`, counting the body."""
-        self.receiving = True
+        self.receiving = not self._whole  # after the whole body it waits for the caller to go away
         message = await self._receive()
         self.receiving = False
         if not message.get("more_body"):
             self._endless = False
+            self._whole = True
         self._received += len(message.get("body", b""))
         if self._received > self._cap:
             raise self._too_large(self._received)
@@ -157,7 +189,7 @@ class Exchange:
         """Answer with the error, or close the connection where part of another answer is already sent."""
         if self.status:
             return
-        body, headers = envelope.render(error, self.request_id)
+        body, headers = envelope.render(error, self.request_id, self._path)
         await self.send({"type": "http.response.start", "status": error.status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body})
 

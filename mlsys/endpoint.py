@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
 from .edge import Receive, Scope, Send
 from .errors import InvalidInput, InvalidJson, UnsupportedMediaType
 
+T = TypeVar("T")
 Handler = Callable[[Any], Awaitable[object]]
 
 
@@ -36,17 +37,19 @@ class JsonEndpoint:
         body = await _body(receive)
         if body is None:
             return
-        answer = self._encoder.encode(await self._handler(self._decode(body)))
+        answer = self._encoder.encode(await self._handler(decode(self._decoder, body)))
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 
-    def _decode(self, body: bytes) -> object:
-        try:
-            return self._decoder.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            _require_well_formed(body)
-            raise InvalidInput(f"The body is not what this route takes: {_reason(error)}.") from None
+
+def decode(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
+    """The body as the decoder's type. Raises: InvalidJson, InvalidInput."""
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        _require_well_formed(body)
+        raise InvalidInput(f"The body is not what this route takes: {_reason(error)}.") from None
 
 
 def _require_json(scope: Scope) -> None:

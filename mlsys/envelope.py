@@ -22,9 +22,12 @@ class ErrorEnvelope(msgspec.Struct):
     error: ErrorBody
 
 
-def render(error: ServiceError, request_id: str) -> tuple[bytes, list[tuple[bytes, bytes]]]:
-    """Body and headers of the answer to `error`."""
-    body = msgspec.json.encode(ErrorEnvelope(ErrorBody(error.code, error.message, request_id, error.details)))
+def render(error: ServiceError, request_id: str, path: str = "") -> tuple[bytes, list[tuple[bytes, bytes]]]:
+    """Body and headers of the answer to `error`. Under /v2 the body is what the Open Inference Protocol says it is."""
+    if path.split("/", 2)[1:2] == ["v2"]:
+        body = msgspec.json.encode({"error": error.message})
+    else:
+        body = msgspec.json.encode(ErrorEnvelope(ErrorBody(error.code, error.message, request_id, error.details)))
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     headers += [(name.encode(), value.encode()) for name, value in error.headers]
     return body, headers

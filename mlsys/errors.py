@@ -13,8 +13,10 @@ class ErrorCode(StrEnum):
     PAYLOAD_TOO_LARGE = "payload_too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     INVALID_INPUT = "invalid_input"
+    INVALID_REQUEST = "invalid_request"
     HTTP_ERROR = "http_error"
     INTERNAL = "internal"
+    BAD_GATEWAY = "bad_gateway"
     NOT_READY = "not_ready"
     OVER_CAPACITY = "over_capacity"
     DEADLINE_EXCEEDED = "deadline_exceeded"
@@ -64,10 +66,26 @@ class InvalidJson(ServiceError):
     status, code = 400, ErrorCode.INVALID_JSON
 
 
+class InvalidRequest(ServiceError):
+    """The request is not what the Open Inference Protocol or the model takes; the protocol knows no 422."""
+
+    status, code = 400, ErrorCode.INVALID_REQUEST
+
+
 class NotFound(ServiceError):
     """There is no such thing."""
 
     status, code = 404, ErrorCode.NOT_FOUND
+
+
+class MethodNotAllowed(ServiceError):
+    """There is something under this path, but not by this method; `allow` is the one by which there is."""
+
+    status, code = 405, ErrorCode.METHOD_NOT_ALLOWED
+
+    def __init__(self, message: str, *, allow: str) -> None:
+        super().__init__(message)
+        self.headers = (("allow", allow),)
 
 
 class RequestTimeout(ServiceError):
@@ -92,6 +110,12 @@ class InvalidInput(ServiceError):
     """The body is JSON, but not what the route declares."""
 
     status, code = 422, ErrorCode.INVALID_INPUT
+
+
+class BadGateway(ServiceError):
+    """A service that this one asked gave an answer that cannot be one."""
+
+    status, code = 502, ErrorCode.BAD_GATEWAY
 
 
 class NotReady(ServiceError):

@@ -40,9 +40,9 @@ def convert(model: Estimator, *, features: int) -> Message:
         _rename(converted.graph, converted.graph.output[1].name, "scores")
     if is_outlier_detector(model):
         _label_by_sign(converted.graph)
-    _shape(converted.graph.input[0], "n", features)
-    _shape(converted.graph.output[0], "n")
-    _shape(converted.graph.output[1], "n", converted.graph.output[1].type.tensor_type.shape.dim[1].dim_value)
+    shape(converted.graph.input[0], "n", features)
+    shape(converted.graph.output[0], "n")
+    shape(converted.graph.output[1], "n", converted.graph.output[1].type.tensor_type.shape.dim[1].dim_value)
     return converted
 
 
@@ -73,7 +73,7 @@ def _tensor(value: Message) -> Tensor:
     return Tensor(name=value.name, datatype=_DATATYPES[kind.elem_type], shape=shape)
 
 
-def _shape(value: Message, *sizes: int | str) -> None:
+def shape(value: Message, *sizes: int | str) -> None:
     """Declare the shape of an input or output; a size that is a name is free."""
     kind = value.type.tensor_type
     value.CopyFrom(helper.make_tensor_value_info(value.name, kind.elem_type, sizes))

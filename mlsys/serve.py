@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="build the app (settings, model) and open no port")
     arguments = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _quit)
+        signal.signal(number, leave)
     try:
         settings = Settings()
         if arguments.check:
@@ -48,20 +48,21 @@ def main() -> None:
         else:
             _serve(settings, arguments.target)
     except StartupError as error:
-        _refuse(error)
+        refuse(error)
 
 
 def _serve(settings: Settings, target: str) -> None:
     logs.configure(settings)
-    listener = _bind(settings)
+    listener = bind(settings)
     structlog.get_logger("mlsys.serve").info("starting", host=settings.host, port=settings.port)
     if settings.workers == 1:
-        uvicorn.Server(_config(settings, _build(target))).run(sockets=[listener])
+        Server(configuration(settings, _build(target))).run(sockets=[listener])
     else:
         _serve_by_workers(settings, target, listener)
 
 
-def _bind(settings: Settings) -> socket.socket:
+def bind(settings: Settings) -> socket.socket:
+    """A socket that listens on the settings' address. Raises: StartupError."""
     listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -78,7 +79,7 @@ def _serve_by_workers(settings: Settings, target: str, listener: socket.socket) 
     directory = tempfile.mkdtemp(prefix="metrics-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory  # before a worker imports prometheus_client
     try:
-        config = _config(settings, partial(_build_in_worker, target, settings, os.getpid()), factory=True)
+        config = configuration(settings, partial(_build_in_worker, target, settings, os.getpid()), factory=True)
         supervisor = Supervisor(config, [listener])
         supervisor.run()
     finally:
@@ -87,7 +88,8 @@ def _serve_by_workers(settings: Settings, target: str, listener: socket.socket) 
         sys.exit(STARTUP_FAILURE)
 
 
-def _config(settings: Settings, app: Callable[..., object], *, factory: bool = False) -> uvicorn.Config:
+def configuration(settings: Settings, app: Callable[..., object], *, factory: bool = False) -> uvicorn.Config:
+    """How uvicorn serves an app, or what a factory makes."""
     return uvicorn.Config(
         app,
         factory=factory,
@@ -102,6 +104,34 @@ def _config(settings: Settings, app: Callable[..., object], *, factory: bool = F
         server_header=False,
         timeout_graceful_shutdown=settings.drain_timeout_s,
     )
+
+
+class Server(uvicorn.Server):
+    """Uvicorn's server, for an app that may wait for what it depends on before it starts (mlsys.app.Service)."""
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve. Ends the process with code 3 and one sentence if the app refuses to start."""
+        try:
+            super().run(sockets)
+        except SystemExit:
+            refusal = getattr(self._app, "refusal", None)
+            if not refusal:
+                raise
+            if self.should_exit:  # a signal ended the wait
+                sys.exit(0)
+            refuse(refusal)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """On SIGINT and SIGTERM."""
+        super().handle_exit(sig, frame)
+        if not self.started and hasattr(self._app, "stop_waiting"):
+            self._app.stop_waiting()
+
+    @property
+    def _app(self) -> object:
+        # Without uvicorn's wrapping. Its class is not imported: the supervisor would import all that a worker needs.
+        loaded = self.config.loaded_app if self.config.loaded else None
+        return getattr(loaded, "app", loaded)
 
 
 class Supervisor(Multiprocess):
@@ -166,13 +196,12 @@ class Supervisor(Multiprocess):
 
 
 class Worker(Process):
-    """Uvicorn's worker, whose answers about being ready are about the server that runs."""
+    """Uvicorn's worker, with our server, whose answers about being ready are about the server that runs."""
 
     def target(self, sockets: list[socket.socket] | None = None) -> None:
         """Runs in the worker."""
-        _ = (
-            self.server
-        )  # made here: the thread that answers the supervisor may else make a second one, which never runs
+        # Made here: the thread that answers the supervisor may else make a second one, which never runs.
+        self._server = Server(self.config)
         super().target(sockets)
 
 
@@ -195,7 +224,7 @@ def _build_in_worker(target: str, settings: Settings, supervisor: int) -> Callab
     try:
         return _build(target)
     except StartupError as error:
-        _refuse(error)
+        refuse(error)
 
 
 def _build(target: str) -> Callable[..., object]:
@@ -207,11 +236,13 @@ def _build(target: str) -> Callable[..., object]:
     return build()
 
 
-def _quit(_: int, __: FrameType | None) -> Never:
+def leave(_: int, __: FrameType | None) -> Never:
+    """The signal handler while nothing is served: end, and call it no failure."""
     sys.exit(0)  # also after uvicorn has drained: it raises the signal again that ended it
 
 
-def _refuse(error: StartupError) -> Never:
+def refuse(error: StartupError) -> Never:
+    """End with the sentence, and the exit code that uvicorn's supervisor knows."""
     print(f"Cannot start: {error}", file=sys.stderr, flush=True)  # noqa: T201  # logs may not be configured yet
     sys.exit(STARTUP_FAILURE)
 

@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from structlog.testing import capture_logs
 
 from mlsys.app import Service
-from mlsys.errors import MlsysError, NotFound
+from mlsys.edge import Receive, Scope, Send
+from mlsys.errors import MlsysError, NotFound, NotReady, StartupError
 from mlsys.settings import Settings
 from mlsys.testing import call
 
@@ -192,3 +193,48 @@ def test_the_openapi_document_is_json_that_names_every_route(service: Service, l
     document = call(service, "GET", "/openapi.json").json
     assert set(document["paths"]) == {"/health", "/ready", "/metrics", "/double", "/items/{number}", "/broken/{how}"}
     assert document == json.loads(json.dumps(service.openapi()))
+
+
+def test_an_app_under_a_segment_answers_all_below_it_and_nothing_beside_it(service: Service) -> None:
+    async def echo(scope: Scope, _: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": scope["path"].encode()})
+
+    described: dict[str, Any] = {"/v9": {"get": {"responses": {}}}}
+    service.serve_under("v9", echo, lambda: described)
+    for path in ("/v9", "/v9/", "/v9/models/x"):
+        answer = call(service, "GET", path)
+        assert (answer.status, answer.body.decode()) == (200, path)
+        assert answer.headers["x-request-id"]
+    assert call(service, "GET", "/v90").status == 404
+    assert service.openapi()["paths"]["/v9"] == described["/v9"]
+
+
+def test_conditions_are_waited_for_in_turn_and_the_first_that_fails_is_the_refusal(service: Service) -> None:
+    tries: list[str] = []
+
+    async def after_three() -> None:
+        tries.append("coffee")
+        if len(tries) < 3:
+            raise NotReady("The coffee is being made.")
+
+    async def never() -> None:
+        tries.append("tea")
+        raise StartupError("There is no tea.")
+
+    service.start_when("coffee", after_three, within_s=5)
+    service.start_when("tea", never, within_s=5)
+    with pytest.raises(StartupError, match="There is no tea"):
+        asyncio.run(service.wait_for_conditions())
+    assert tries == ["coffee", "coffee", "coffee", "tea"]
+    assert str(service.refusal) == "There is no tea."
+
+
+def test_a_wait_that_is_given_up_ends_with_the_reason_that_held_it(service: Service) -> None:
+    async def never() -> None:
+        raise NotReady("The coffee is being made.")
+
+    service.start_when("coffee", never, within_s=60)
+    service.stop_waiting()
+    with pytest.raises(StartupError, match="coffee was not usable within 60 s: The coffee is being made"):
+        asyncio.run(service.wait_for_conditions())

@@ -19,7 +19,7 @@ PROBE = """
 import os
 from fastapi.responses import StreamingResponse
 from mlsys.app import Service
-from mlsys.errors import StartupError
+from mlsys.errors import NotReady, StartupError
 from mlsys.settings import Settings
 
 def fine():
@@ -37,6 +37,20 @@ def breaks_off():
         return StreamingResponse(parts())
 
     return app
+
+def waits(within_s=60.0):
+    app = fine()
+
+    async def coffee_is_made():
+        said = open(os.environ["FLAG"]).read()
+        if said != "made":
+            raise StartupError("There is tea") if said == "tea" else NotReady("The coffee is being made.")
+
+    app.start_when("coffee", coffee_is_made, within_s=within_s)
+    return app
+
+def waits_briefly():
+    return waits(0.3)
 
 def refuses():
     raise StartupError("There is no coffee")
@@ -210,3 +224,54 @@ def test_the_directory_of_the_metrics_is_gone_when_the_service_has_ended(
     assert len(list(probe.glob("metrics-*"))) == 1
     server.stop()
     assert list(probe.glob("metrics-*")) == []
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    ("target", "flag", "sentence"),
+    [
+        ("probe:waits", "tea", "There is tea"),
+        ("probe:waits_briefly", "water", "coffee was not usable within 0.3 s: The coffee is being made."),
+    ],
+)
+def test_a_condition_that_does_not_come_to_hold_is_said_once_and_ends_the_process(
+    probe: Path, target: str, flag: str, sentence: str, workers: str
+) -> None:
+    (probe / "flag").write_text(flag)
+    done = run(target, PORT=str(free_port()), WORKERS=workers, FLAG=str(probe / "flag"))
+    assert (done.returncode, done.stderr) == (STARTUP_FAILURE, f"Cannot start: {sentence}\n")
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_service_answers_nobody_before_its_condition_holds(
+    probe: Path, start: Callable[..., Server], workers: str
+) -> None:
+    (probe / "flag").write_text("water")
+    server = start("probe:waits", WORKERS=workers, FLAG=str(probe / "flag"))
+    eventually(lambda: "being made" in server.log.read_text(), deadline_s=20)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=0.3)
+    connection.request("GET", "/health")
+    with pytest.raises(TimeoutError):
+        connection.getresponse()
+    connection.close()
+    (probe / "flag").write_text("made")
+    eventually(server.is_ready, deadline_s=20)
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_service_that_waits_for_its_condition_can_be_stopped(
+    probe: Path, start: Callable[..., Server], number: int, workers: str
+) -> None:
+    (probe / "flag").write_text("water")
+    server = start("probe:waits", WORKERS=workers, FLAG=str(probe / "flag"))
+    eventually(lambda: "being made" in server.log.read_text(), deadline_s=20)
+    assert server.stop(number, deadline_s=5) == 0
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_a_check_of_the_factory_waits_for_nothing(probe: Path) -> None:
+    done = run("--check", "probe:waits", FLAG="nowhere")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
