@@ -6,6 +6,8 @@ from mlsys import iris
 from mlsys.app import Service
 from mlsys.model import Model
 from mlsys.openapi import example
+from mlsys.server.repository import Models, Served
+from mlsys.server.rest import mount
 
 from . import __doc__ as intent  # the pattern's one sentence
 from .predictor import IrisPredictor
@@ -38,6 +40,7 @@ def create_app(settings: Settings | None = None) -> Service:
     service.ready_when("model", model_answers)
     add_description(service, model, predictor)
     add_predictions(service, predictor)
+    mount(service, Models(Served(model.metadata.name, model.network)))  # /v2: batches, and clients of other servers
     return service
 
 
