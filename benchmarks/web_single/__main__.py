@@ -19,11 +19,16 @@ from mlsys import iris
 from mlsys.errors import ModelError
 from mlsys.model import Model
 
-from . import environments, figures, load, machine, report, startup
+from .. import environments, load, machine
+from ..load import ROOT
+from ..verdicts import verdicts
+from . import figures, report, startup
 from .figures import Sample
-from .process import ROOT, Running
+from .process import Running
 from .servers import SERVERS, Server
 
+PACKAGES = ("uvicorn", "uvloop", "httptools", "fastapi", "pydantic", "msgspec", "onnxruntime", "numpy")
+PEERS = ("litserve", "mlserver", "bentoml")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -44,7 +49,7 @@ def main() -> None:
         starts = {workers: startup.measure(workers, values, Path(scratch)) for workers in (1, 2)}
     result = report.Report(
         machine=machine.describe(),
-        versions=machine.versions(wrk),
+        versions=machine.versions(wrk, PACKAGES, PEERS),
         command=shlex.join(["python", "-m", "benchmarks.web_single", *sys.argv[1:]]),
         seconds=options.seconds,
         rounds=rounds,
@@ -52,7 +57,7 @@ def main() -> None:
         targets=figures.targets(rounds, starts),
     )
     report.write(result, options.output)
-    print(*report.verdicts(result.targets), f"Written to {options.output}.", sep="\n")
+    print(*verdicts(result.targets), f"Written to {options.output}.", sep="\n")
 
 
 def _measure(
@@ -78,7 +83,7 @@ def _start(stack: ExitStack, server: Server, values: dict[str, str], expected: l
     if not np.allclose(found, expected, atol=1e-5):
         raise RuntimeError(f"{server.name} answers {found} where the model says {expected}.")
     print(f"{server.name} answers {iris.LABELS[int(np.argmax(found))]}", flush=True)
-    load.run(running.port, server.protocol.path, server.protocol.body, seconds=1)
+    load.run(load.command(str(running.port), server.protocol.path, server.protocol.body, seconds=1))
     running.pause()
     return running
 
@@ -93,7 +98,7 @@ def _sample(running: Running, seconds: int) -> Sample:
     protocol = running.server.protocol
     running.resume()
     running.ask()
-    found = load.run(running.port, protocol.path, protocol.body, seconds)
+    found = load.run(load.command(str(running.port), protocol.path, protocol.body, seconds))
     memory = running.memory()
     running.pause()
     return Sample(found.per_second, found.p50_us, found.p99_us, memory.processes, memory.total, memory.largest)

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from ..verdicts import Target, paired
+
 MEGABYTE = 1e6
 
 
@@ -43,20 +45,6 @@ class Row(msgspec.Struct, frozen=True):
     rss_largest_mb: float
 
 
-class Target(msgspec.Struct, frozen=True):
-    """A figure that was promised. `at_least`: whether the limit is a floor or a ceiling."""
-
-    text: str
-    measured: float
-    limit: float
-    at_least: bool
-
-    @property
-    def met(self) -> bool:
-        """Whether the measured figure is on the right side."""
-        return self.measured >= self.limit if self.at_least else self.measured <= self.limit
-
-
 def row(samples: list[Sample], bare: list[Sample]) -> Row:
     """Summarise a server's rounds, beside the bare app's in the same rounds."""
 
@@ -75,11 +63,6 @@ def row(samples: list[Sample], bare: list[Sample]) -> Row:
         rss_total_mb=median(lambda s: s.rss_total) / MEGABYTE,
         rss_largest_mb=median(lambda s: s.rss_largest) / MEGABYTE,
     )
-
-
-def paired(samples: list[Sample], others: list[Sample], of: Callable[[Sample], float]) -> float:
-    """Median of the ratios within each round, in which both met the same state of the machine."""
-    return statistics.median(of(one) / of(other) for one, other in zip(samples, others, strict=True))
 
 
 def targets(rounds: Rounds, starts: dict[int, float]) -> list[Target]:

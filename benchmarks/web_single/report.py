@@ -5,8 +5,10 @@ from pathlib import Path
 
 import msgspec
 
-from . import load, plot
-from .figures import Rounds, Row, Target, row
+from .. import load
+from ..verdicts import Target, verdicts
+from . import plot
+from .figures import Rounds, Row, row
 from .servers import PLAIN, SERVERS, Server
 
 
@@ -60,15 +62,6 @@ def markdown(report: Report, rows: dict[str, Row]) -> str:
             "",
         ]
     )
-
-
-def verdicts(targets: list[Target]) -> list[str]:
-    """One line for each target: the figure, the limit, met or missed."""
-    return [
-        f"- {'met' if target.met else '**missed**'}: {target.text}: {target.measured:.2f} "
-        f"(at {'least' if target.at_least else 'most'} {target.limit:g})"
-        for target in targets
-    ]
 
 
 def _throughput(measured: list[Server], rows: dict[str, Row]) -> list[str]:

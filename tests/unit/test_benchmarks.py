@@ -2,8 +2,10 @@
 
 import pytest
 
-from benchmarks.web_single import figures, load, report
-from benchmarks.web_single.figures import Sample, Target
+from benchmarks import load
+from benchmarks.verdicts import Target, paired, verdicts
+from benchmarks.web_single import figures, report
+from benchmarks.web_single.figures import Sample
 
 SAID = """Running 1s test @ http://127.0.0.1:1/predict
   2 threads and 16 connections
@@ -36,12 +38,12 @@ def test_a_run_with_a_failed_request_or_none_gives_no_figure(sound: str, broken:
 
 def test_a_ratio_is_taken_within_each_round_before_the_median() -> None:
     ours, bare = [sample(50), sample(20), sample(60)], [sample(100), sample(50), sample(90)]
-    assert figures.paired(ours, bare, lambda s: s.per_second) == 0.5  # the ratio of the medians is 50 / 90
+    assert paired(ours, bare, lambda s: s.per_second) == 0.5  # the ratio of the medians is 50 / 90
 
 
 def test_rounds_that_do_not_pair_up_are_refused() -> None:
     with pytest.raises(ValueError, match="zip"):
-        figures.paired([sample(1)], [sample(1), sample(2)], lambda s: s.per_second)
+        paired([sample(1)], [sample(1), sample(2)], lambda s: s.per_second)
 
 
 def test_a_row_holds_medians_and_extremes_in_milliseconds_and_megabytes() -> None:
@@ -64,7 +66,7 @@ def test_targets_are_met_on_their_side_of_the_limit_only() -> None:
 
 
 def test_a_missed_target_is_named_as_missed_with_its_figure() -> None:
-    said = report.verdicts([Target("x", 5.0, 6.0, at_least=True), Target("y", 5.0, 6.0, at_least=False)])
+    said = verdicts([Target("x", 5.0, 6.0, at_least=True), Target("y", 5.0, 6.0, at_least=False)])
     assert said == ["- **missed**: x: 5.00 (at least 6)", "- met: y: 5.00 (at most 6)"]
 
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 REQUIREMENTS = Path(__file__).with_name("peers")
-FOLDER = Path(__file__).resolve().parents[1] / ".peers"
+FOLDER = Path(__file__).resolve().with_name(".peers")
 
 
 def ensure(peer: str) -> None:

@@ -3,13 +3,12 @@
 import os
 import platform
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 from . import environments
-
-OURS = ("uvicorn", "uvloop", "httptools", "fastapi", "pydantic", "msgspec", "onnxruntime", "numpy")
 
 
 def describe() -> dict[str, str]:
@@ -23,10 +22,10 @@ def describe() -> dict[str, str]:
     }
 
 
-def versions(wrk: str) -> dict[str, str]:
-    """What was measured, and by which load generator."""
-    ours = ", ".join(f"{name} {version(name)}" for name in OURS)
-    return {"ours": f"Python {platform.python_version()}, {ours}", "load": wrk} | {
+def versions(wrk: str, ours: Sequence[str], peers: Sequence[str]) -> dict[str, str]:
+    """What was measured (our packages, and the peers with theirs), and by which load generator."""
+    packages = ", ".join(f"{name} {version(name)}" for name in ours)
+    return {"ours": f"Python {platform.python_version()}, {packages}", "load": wrk} | {
         peer: ", ".join(environments.versions(peer, peer, "onnxruntime", "uvicorn", "uvloop", "fastapi"))
-        for peer in ("litserve", "mlserver", "bentoml")
+        for peer in peers
     }

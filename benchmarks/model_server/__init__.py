@@ -1,0 +1,1 @@
+"""What the model server gains from batches, protocols and threads, and how it stands beside MLServer."""
