@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 import psutil
 import pytest
 
+from . import pictures
 from .catalogue import ROOT
 from .edge import App, Message
 
@@ -39,13 +40,14 @@ def eventually(condition: Callable[[], T], *, deadline_s: float, every_s: float 
 
 @pytest.fixture(scope="session")
 def models() -> Path:
-    """The folder with the seven model files, <name>/model.onnx, as `make models` builds them; built if they are stale.
+    """The folder of the model files, <name>/model.onnx, and of the sample pictures, as `make models` makes them.
 
     It is not `models/`: what a person trained there with other parameters must neither decide a test nor be lost by it.
     """
     folder = ROOT / ".run" / "models"
     command = [sys.executable, "-m", "mlsys.train", "all", "--test_size", "0.3", "--output", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    pictures.write(folder / "pictures")
     return folder
 
 

@@ -1,0 +1,1 @@
+"""The prep-pred pattern beside the same code in one process."""
