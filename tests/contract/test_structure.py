@@ -88,6 +88,8 @@ def test_the_lesson_knows_no_web_framework_and_no_environment(pattern: Entry) ->
 WATCH = """
 import importlib, sys
 def watch(event, arguments):
+    if event == "socket.bind" and sys._getframe(1).f_code.co_name == "_has_ipv6":
+        return  # 2026-11-21: urllib3 2.8 looks so whether there is IPv6, and closes the socket at once
     touched = str(arguments[0]) if arguments else ""
     code = touched.endswith((".py", ".pyc", ".so", ".pth")) or "site-packages" in touched or "/python3" in touched
     if event in ("socket.bind", "socket.connect") or (event == "open" and touched.startswith(sys.argv[1]) and not code):
