@@ -1,11 +1,16 @@
 # The verbs of a training project. Its Makefile sets MODULE and includes this file; parameters are make's arguments:
 # `make train test_size=0.2 target_iris=setosa` runs `python -m $(MODULE) --test_size 0.2 --target_iris setosa`.
-# Two differ: `output=` is a folder as seen from where make was typed, and `save=yes` becomes the flag --save.
+# Some differ: `output=`, `data=` and `work=` are places as seen from where make was typed, and `save=yes` becomes --save.
+# What a project needs beside the lock is in its requirements.txt, and installed when it is lacking.
 include $(dir $(lastword $(MAKEFILE_LIST)))environment.mk
 GIVEN = $(foreach name,$(.VARIABLES),$(if $(filter command line,$(origin $(name))),$(name)))
-PLAIN = $(foreach name,$(filter-out output save PORT PYTHON,$(GIVEN)),--$(name) $($(name)))
-OUTPUT = $(if $(filter output,$(GIVEN)),--output $(abspath $(output)))
+PLACES := output data work
+PLAIN = $(foreach name,$(filter-out $(PLACES) save PORT PYTHON,$(GIVEN)),--$(name) $($(name)))
+PLACED = $(foreach name,$(filter $(PLACES),$(GIVEN)),--$(name) $(abspath $($(name))))
 SAVE = $(if $(filter save,$(GIVEN)),$(if $(filter-out yes,$(save)),$(error save=$(save) is neither save=yes nor left out),--save))
+
+OWN := $(wildcard $(CURDIR)/requirements.txt)
+own_requirements = $(if $(OWN),@$(PY) -m pip install --quiet --disable-pip-version-check --requirement $(OWN))
 
 .PHONY: help train ui test
 
@@ -14,7 +19,8 @@ help:  ## this list
 
 train:  ## train, evaluate, track and export (test_size=0.3 …)
 	$(call install,packages local inference training tracking)
-	@cd $(ROOT) && exec $(PY) -m $(MODULE) $(PLAIN) $(OUTPUT) $(SAVE)
+	$(own_requirements)
+	@cd $(ROOT) && exec $(PY) -m $(MODULE) $(PLAIN) $(PLACED) $(SAVE)
 
 ui:  ## MLflow's pages about the runs, on http://127.0.0.1:5000/#/experiments (PORT=5001 …)
 	$(call install,packages local inference training tracking)
@@ -22,4 +28,5 @@ ui:  ## MLflow's pages about the runs, on http://127.0.0.1:5000/#/experiments (P
 
 test:  ## its tests
 	$(call install,$(EVERYTHING))
+	$(own_requirements)
 	@cd $(ROOT) && exec $(PY) -m pytest -m "not soak and not containers" $(CURDIR)

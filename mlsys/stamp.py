@@ -21,7 +21,7 @@ def unchanged(model: Path, trainer: str, test_size: float | None) -> bool:
     A file or stamp that is missing or damaged is not unchanged.
     """
     try:
-        stamp = json.loads(_beside(model).read_text())
+        stamp = json.loads(beside(model).read_text())
         share = stamp["test_size"] if test_size is None else test_size
         found = _sha256(model.read_bytes())
     except (OSError, ValueError, TypeError, KeyError):
@@ -35,9 +35,9 @@ def save(model: Path, content: bytes, trainer: str, test_size: float) -> None:
     Raises: OSError if the folder cannot be written.
     """
     model.parent.mkdir(parents=True, exist_ok=True)
-    _replace(model, content)
+    replace(model, content)
     stamp = _stamp(_sha256(content), trainer, test_size)
-    _replace(_beside(model), json.dumps(stamp, indent=1).encode())
+    replace(beside(model), json.dumps(stamp, indent=1).encode())
 
 
 def _stamp(model_sha256: str, trainer: str, test_size: float) -> dict[str, str | float]:
@@ -52,7 +52,8 @@ def _inputs(trainer: str) -> str:
     return _sha256(json.dumps(parts, sort_keys=True).encode())
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace(path: Path, content: bytes) -> None:
+    """Write a file in one piece: a reader, or who is killed here, finds the old one or the new one."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")  # beside it: renames are atomic in one file system
     try:
         with temporary.open("wb") as file:
@@ -64,7 +65,8 @@ def _replace(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _beside(model: Path) -> Path:
+def beside(model: Path) -> Path:
+    """Where the stamp of a model file is."""
     return model.with_suffix(".stamp")
 
 

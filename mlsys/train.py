@@ -1,4 +1,7 @@
-"""Build model files: `python -m mlsys.train NAME [NAME …] | all`. A file whose inputs are unchanged is left alone."""
+"""Build model files: `python -m mlsys.train NAME [NAME …] | all`. A file whose inputs are unchanged is left alone.
+
+Models that take an hour are shipped, and copied.
+"""
 
 import argparse
 import functools
@@ -10,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, NoReturn
 
-from . import catalogue, stamp
+from . import catalogue, shipped, stamp
 from .catalogue import ROOT
 
 if TYPE_CHECKING:  # importing it imports scikit-learn, which takes a second: too long for finding that nothing is to do
@@ -29,11 +32,11 @@ class Parser(argparse.ArgumentParser):
 
 @functools.cache
 def trainers() -> dict[str, str]:
-    """Which module trains which model: each training project's package names its models in `MODELS`."""
+    """Which module trains which model in seconds: a training project's package names such models in `MODELS`."""
     return {
         model: f"{project.module}.train"
         for project in catalogue.projects()
-        for model in importlib.import_module(project.module).MODELS
+        for model in getattr(importlib.import_module(project.module), "MODELS", ())
     }
 
 
@@ -87,7 +90,7 @@ def build(name: str, output: Path, share: float) -> "Trained":
     try:
         stamp.save(path, trained.content, trainers()[name], share)
     except OSError as error:
-        raise SystemExit(f"Model {path} cannot be written ({error.strerror}): name a folder by --output.") from error
+        raise SystemExit(_unwritable(path, error)) from error
     return trained
 
 
@@ -103,6 +106,9 @@ def main() -> None:
     for name in options.names:
         started = time.monotonic()
         path = file_of(name, options.output)
+        if name not in trainers():
+            say(f"{name}: {_copy(name, path)}, {os.path.relpath(path)}")
+            continue
         if not options.track and stamp.unchanged(path, trainers()[name], options.test_size):
             say(f"{name}: unchanged, {os.path.relpath(path)}")
             continue
@@ -140,16 +146,31 @@ def _study_tools() -> tuple[ModuleType, ModuleType]:
 
 def _arguments() -> argparse.Namespace:
     options = Parser(prog="python -m mlsys.train", description=__doc__, allow_abbrev=False)
-    options.add_argument("names", nargs="+", metavar="NAME", help=f"all, or any of: {', '.join(trainers())}")
+    options.add_argument("names", nargs="+", metavar="NAME", help=f"all, or any of: {', '.join(_names())}")
     options.add_argument("--test_size", type=test_size, help="share of flowers to test on (as before, else 0.3)")
     options.add_argument("--output", type=Path, default=ROOT / "models", help="folder of the model files")
     options.add_argument("--track", action="store_true", help="build in any case, and log runs and plots with MLflow")
     found = options.parse_args()
-    if unknown := [name for name in found.names if name not in {*trainers(), "all"}]:
-        options.error(f"there is no model {unknown[0]!r}: give all, or any of {', '.join(trainers())}")
+    if unknown := [name for name in found.names if name not in {*_names(), "all"}]:
+        options.error(f"there is no model {unknown[0]!r}: give all, or any of {', '.join(_names())}")
     if "all" in found.names:
-        found.names = list(trainers())
+        found.names = _names()
     return found
+
+
+def _names() -> list[str]:
+    return [*trainers(), *shipped.models()]
+
+
+def _copy(name: str, path: Path) -> str:
+    try:
+        return shipped.copy(shipped.models()[name], path)
+    except OSError as error:
+        raise SystemExit(_unwritable(path, error)) from error
+
+
+def _unwritable(path: Path, error: OSError) -> str:
+    return f"Model {path} cannot be written ({error.strerror}): name a folder by --output."
 
 
 def _line(trained: "Trained", output: Path, started: float) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mlsys import shipped
 from mlsys.catalogue import ROOT
 from mlsys.model import Model
 from mlsys.train import trainers
@@ -31,7 +32,7 @@ def test_unchanged_models_are_left_alone_and_told_so(models: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in models.glob("*/model.onnx")}
     result = command("all", "--output", str(models))
     assert [line.partition(",")[0] for line in result.stdout.splitlines()] == [
-        f"{name}: unchanged" for name in trainers()
+        f"{name}: unchanged" for name in (*trainers(), *shipped.models())
     ]
     assert before == {path: path.stat().st_mtime_ns for path in models.glob("*/model.onnx")}
 
@@ -93,7 +94,10 @@ def test_a_projects_own_command_refuses_in_the_same_way() -> None:
 def test_an_unknown_model_is_refused_with_the_list_of_the_right_ones() -> None:
     result = command("iris_svc", "iris_scv")
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr == f"There is no model 'iris_scv': give all, or any of {', '.join(trainers())}\n"
+    assert (
+        result.stderr
+        == f"There is no model 'iris_scv': give all, or any of {', '.join([*trainers(), *shipped.models()])}\n"
+    )
 
 
 def test_no_name_at_all_is_refused_with_one_sentence() -> None:
