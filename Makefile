@@ -20,6 +20,7 @@ help:  ## this list
 
 everything:
 	$(call install,$(EVERYTHING))
+	@$(PY) -m pip install --quiet --disable-pip-version-check $(patsubst %,--requirement %,$(wildcard $(ROOT)/chapter*/*/requirements.txt))
 
 models: serving_environment  ## build every model of chapter 2, and the sample pictures
 	@cd $(ROOT) && $(PY) -m mlsys.train all && exec $(PY) -m mlsys.pictures
@@ -47,7 +48,7 @@ type: everything  ## mypy --strict
 	@cd $(ROOT) && exec $(PY) -m mypy
 
 bench: everything models  ## the benchmarks, into benchmarks/results
-	@cd $(ROOT) && exec $(PY) -m benchmarks.web_single
+	@cd $(ROOT) && $(PY) -m benchmarks.web_single && $(PY) -m benchmarks.model_server && $(PY) -m benchmarks.prep_pred
 
 docs: everything  ## write the generated parts of the READMEs
 	@cd $(ROOT) && exec $(PY) -m mk.docs

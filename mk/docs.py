@@ -34,8 +34,9 @@ def catalogue_table(readme: Path) -> str:
 def configuration_table(readme: Path) -> str:
     """The settings of the README's pattern: its own first, then those of every service."""
     settings = importlib.import_module(Entry(ROOT, readme.parent).settings).Settings
-    own = {name: field for name, field in settings.model_fields.items() if name not in Settings.model_fields}
-    rows = [_row(name, field) for name, field in (own | Settings.model_fields).items()]
+    fields = settings.model_fields
+    own = [name for name in fields if name not in Settings.model_fields]
+    rows = [_row(name, fields[name]) for name in [*own, *Settings.model_fields]]
     return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows]) + "\n"
 
 
@@ -64,7 +65,9 @@ def main() -> None:
 
 
 def _row(name: str, field: Any) -> str:  # noqa: ANN401  # pydantic's FieldInfo
-    default = "(required)" if field.default is PydanticUndefined else f"`{field.default}`"
+    value = field.default
+    shown = " ".join(map(str, value)) if isinstance(value, tuple) else value
+    default = "(required)" if value is PydanticUndefined else f"`{shown}`"
     return f"| `{name.upper()}` | {default} | {field.description} |"
 
 
