@@ -159,7 +159,7 @@ def _text(name: str, content: bytes | memoryview) -> str:
 
 @lru_cache
 def _decoder(datatype: str, depth: int) -> msgspec.json.Decoder[Any]:
-    kind: Any = element(datatype)
+    kind: Any = int if "INT" in datatype else element(datatype)  # numpy refuses what is out of bounds, and sooner
     for _ in range(depth):
         kind = list[kind]
     return msgspec.json.Decoder(kind)
