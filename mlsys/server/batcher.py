@@ -13,7 +13,9 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import DeadlineExceeded, OverCapacity
+import structlog
+
+from ..errors import DeadlineExceeded, InternalError, NotReady, OverCapacity
 
 Run = Callable[[list[Any]], list[Any]]
 """Computes a batch of payloads: as many results, in the same order. An exception is the failure of all of them."""
@@ -142,9 +144,13 @@ class Engine:
                 batcher.queue.running += 1
                 if any(len(other.queue) for other in self._batchers):
                     self.changed.notify()  # a thread may be waiting that this one was woken instead of
-            batcher.compute(batch)
+            try:
+                batcher.compute(batch)
+            except BaseException:  # a thread that ended would be missed by every request from then on
+                structlog.get_logger("mlsys.server").exception("unexpected error")
             with self.changed:
                 batcher.queue.running -= 1
+            del found, batcher, batch  # an idle thread must not hold a model that is unloaded meanwhile
 
     def _next(self) -> "tuple[Batcher, list[Item]] | None":
         """The next batch; None after waiting, for news or until something is due."""
@@ -170,13 +176,16 @@ class Batcher:
         self._run = run
         self._observe = observe
         self._pending: set[asyncio.Future[Any]] = set()
+        self._closed = False
         engine.add(self)
 
     async def submit(self, payload: object, *, rows: int, key: Hashable, timeout_s: float | None = None) -> Any:  # noqa: ANN401
         """The result for one payload, or the exception of computing it. A caller that is cancelled leaves the queue.
 
-        Raises: OverCapacity, DeadlineExceeded.
+        Raises: OverCapacity, DeadlineExceeded; NotReady after `close`.
         """
+        if self._closed:
+            raise NotReady("The model was unloaded meanwhile; try again.")
         future = asyncio.get_running_loop().create_future()
         item = Item(payload, rows, key, future, self._engine.now())
         with self._engine.changed:
@@ -200,21 +209,30 @@ class Batcher:
         """Wait until every request has its answer, and leave the engine."""
         while self._pending:
             await asyncio.wait(self._pending)
+        self._closed = True
         self._engine.remove(self)
 
     def compute(self, batch: list[Item]) -> None:
         """Compute a batch in this thread and hand the results to those who await them."""
         began = self._engine.now()
-        results = self._results([item.payload for item in batch])
-        seconds = self._engine.now() - began
-        with contextlib.suppress(RuntimeError):  # the event loop is closed: nobody awaits them any more
-            batch[0].future.get_loop().call_soon_threadsafe(_deliver, batch, results)
+        results: list[Any] = []
+        try:
+            results = self._results([item.payload for item in batch])
+        finally:  # whatever happens, nobody waits in vain
+            seconds = self._engine.now() - began
+            with contextlib.suppress(RuntimeError):  # the event loop is closed: nobody awaits them any more
+                batch[0].future.get_loop().call_soon_threadsafe(
+                    _deliver, batch, results or [InternalError() for _ in batch]
+                )
         self._observe(sum(item.rows for item in batch), [began - item.since for item in batch], seconds)
 
     def _results(self, payloads: list[Any]) -> list[Any]:
         """If a batch fails, each is computed by itself, so that only those fail that do so alone."""
         try:
-            return self._run(payloads)
+            results = self._run(payloads)
+            if len(results) != len(payloads):
+                raise ValueError(f"{len(results)} results of {len(payloads)} requests")
+            return results
         except Exception as error:  # whatever computing raises belongs to whoever asked for it
             return [error] if len(payloads) == 1 else [self._results([one])[0] for one in payloads]
 

@@ -31,7 +31,9 @@ def paths(models: Models) -> dict[str, Any]:
             found |= _model(path, parameters, served)
     found["/v2"] = {"get": _operation("server", "The server and the extensions it offers.", facts.server(models))}
     for what in ("live", "ready"):
-        found[f"/v2/health/{what}"] = {"get": _operation(f"server_{what}", f"Whether the server is {what}.")}
+        found[f"/v2/health/{what}"] = {
+            "get": _operation(f"server_{what}", f"Whether the server is {what}.", facts.HEALTH)
+        }
     if isinstance(models, Repository):
         found |= _repository(models)
     return found
@@ -44,9 +46,10 @@ def _model(path: str, parameters: list[dict[str, Any]], served: Served) -> dict[
         "required": True,
         "content": {_JSON: {"schema": _request(served), "example": _question(served)}},
     }
+    ready = {"name": served.name, "ready": True}
     operations = {
         "": ("get", _operation(f"metadata_{name}", "Version and tensors of the model.", facts.metadata(served))),
-        "/ready": ("get", _operation(f"ready_{name}", "Whether the model is loaded.")),
+        "/ready": ("get", _operation(f"ready_{name}", "Whether the model is loaded.", ready)),
         "/config": ("get", _operation(f"config_{name}", "The model's configuration.", facts.configuration(served))),
         "/infer": ("post", infer),
     }
@@ -62,6 +65,9 @@ def _repository(models: Repository) -> dict[str, Any]:
     index["requestBody"] = {"content": {_JSON: {"schema": ready, "example": {"ready": True}}}}
     found = {"/v2/repository/index": {"post": index}}
     for served in models:
+        sums = {"model_stats": [facts.statistics(served)]}
+        operation = _operation(f"stats_{served.name}", "What the model has computed, and how long it took.", sums)
+        found[f"/v2/models/{served.name}/stats"] = {"get": operation}
         for verb, summary in (("load", "Read the model's file (again)."), ("unload", "Stop serving the model.")):
             operation = _operation(f"{verb}_{served.name}", summary)
             found[f"/v2/repository/models/{served.name}/{verb}"] = {"post": operation}

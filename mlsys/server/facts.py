@@ -10,6 +10,8 @@ from .repository import Models, Repository, Served
 NAME = "mlsys.server"
 VERSION = "1.0"
 PLATFORM = "onnxruntime_onnx"  # Triton's name for it
+HEALTH = {"live": True, "ready": True}
+"""Of a server that answers. (Of the readiness the specification writes `live`, and KServe answers `ready`.)"""
 
 
 def server(models: Models) -> dict[str, Any]:
@@ -47,6 +49,24 @@ def configuration(served: Served) -> dict[str, Any]:
         "input": [_dims(tensor) for tensor in network.inputs],
         "output": [_dims(tensor) for tensor in network.outputs],
         "parameters": labels,
+    }
+
+
+def statistics(served: Served) -> dict[str, Any]:
+    """Triton's statistics, of the model in all versions since the server's start; times are nanoseconds."""
+    found: dict[str, Any] = {"name": served.name, "version": served.network.version}
+    counted = served.counted
+    if counted is None:
+        return found
+    seconds = {
+        "success": counted.queue_s + counted.compute_s,
+        "queue": counted.queue_s,
+        "compute_infer": counted.compute_s,
+    }
+    return found | {
+        "inference_count": counted.rows,
+        "execution_count": counted.executions,
+        "inference_stats": {key: {"count": counted.requests, "ns": int(sum_ * 1e9)} for key, sum_ in seconds.items()},
     }
 
 

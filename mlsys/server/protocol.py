@@ -18,7 +18,7 @@ HEADER_LENGTH = b"inference-header-content-length"
 """Header that says where the JSON ends and the binary data begin."""
 _JSON, _OCTETS = b"application/json", b"application/octet-stream"
 _DIGITS = 19
-_Size = Annotated[int, Meta(ge=0)]
+_Size = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # without a bound 10**400 is one, and no float
 T = TypeVar("T")
 _NONE = Raw(b"")  # what a tensor without `data` has
 

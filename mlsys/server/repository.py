@@ -215,7 +215,7 @@ class Repository(Models):
     def _show(self) -> None:
         loaded = {name: served.network.sha256 for name, served in self._served.items()}
         self._statistics.show(loaded)
-        structlog.get_logger("mlsys.server").info("models", **loaded)
+        structlog.get_logger("mlsys.server").info("models", loaded=loaded)
 
     def _look(self) -> dict[str, Path]:
         try:

@@ -1,6 +1,6 @@
 """The Open Inference Protocol over REST: an ASGI app for everything under /v2, with nothing on the hot path but itself.
 
-Source: kserve/open-inference-protocol (inference_rest.md); Triton's repository and configuration extensions.
+Source: kserve/open-inference-protocol (inference_rest.md); Triton's extensions: repository, configuration, statistics.
 """
 
 import asyncio
@@ -68,14 +68,16 @@ class Rest:
         self._models = models
         self._routes: dict[str, Route] = {}
         self._add("GET", "/v2", self._server)
-        self._add("GET", "/v2/health/live", self._nothing)
-        self._add("GET", "/v2/health/ready", self._nothing)
+        self._add("GET", "/v2/health/live", self._health)
+        self._add("GET", "/v2/health/ready", self._health)
         for model in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
             self._add("GET", model, self._metadata)
             self._add("GET", f"{model}/ready", self._ready)
             self._add("GET", f"{model}/config", self._configuration)
             self._add("POST", f"{model}/infer", self._infer)
         if isinstance(models, Repository):
+            for model in ("/v2/models", "/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
+                self._add("GET", f"{model}/stats", self._statistics)
             self._add("POST", "/v2/repository/index", self._index)
             self._add("POST", "/v2/repository/models/{model}/load", self._load)
             self._add("POST", "/v2/repository/models/{model}/unload", self._unload)
@@ -100,10 +102,11 @@ class Rest:
         self._routes[path] = Route(path, method, handler)
 
     async def _infer(self, call: Call) -> Answer | None:
-        served = self._models.get(call.model, call.version)
+        self._models.get(call.model, call.version)  # else the body need not be read
         body = await _body(call.receive)
         if body is None:
             return None
+        served = self._models.get(call.model, call.version)  # which may be another by now
         lengths = [value for name, value in call.scope["headers"] if name == protocol.HEADER_LENGTH]
         _refuse_encoding(call.scope)
         inference = protocol.decode(body, lengths, served.network)
@@ -114,18 +117,21 @@ class Rest:
     async def _server(self, _: Call) -> Answer:
         return _json(facts.server(self._models))
 
-    async def _nothing(self, _: Call) -> Answer:
-        return _NOTHING
+    async def _health(self, _: Call) -> Answer:
+        return _json(facts.HEALTH)
 
     async def _metadata(self, call: Call) -> Answer:
         return _json(facts.metadata(self._models.get(call.model, call.version)))
 
     async def _ready(self, call: Call) -> Answer:
-        self._models.get(call.model, call.version)
-        return _NOTHING
+        return _json({"name": self._models.get(call.model, call.version).name, "ready": True})
 
     async def _configuration(self, call: Call) -> Answer:
         return _json(facts.configuration(self._models.get(call.model, call.version)))
+
+    async def _statistics(self, call: Call) -> Answer:
+        served = [self._models.get(call.model, call.version)] if call.model else self._models
+        return _json({"model_stats": [facts.statistics(one) for one in served]})
 
     async def _index(self, call: Call) -> Answer | None:
         body = await _body(call.receive)
@@ -163,7 +169,7 @@ def _split(path: str) -> tuple[str, str, str]:
     parts = path.split("/")
     at = {"models": 3, "repository": 4}.get(parts[2] if len(parts) > 2 else "", 0)
     model = version = ""
-    if at and len(parts) > at and parts[at - 1] == "models":
+    if at and len(parts) > at and parts[at - 1] == "models" and parts[3:] != ["stats"]:
         model, parts[at] = parts[at], "{model}"
         if len(parts) > 5 and parts[4] == "versions" and parts[5]:
             version, parts[5] = parts[5], "{version}"

@@ -89,7 +89,8 @@ class Methods:
 
     async def _model_statistics(self, request: Message, _: float) -> Message:
         served = [self._models.get(request.name, request.version)] if request.name else self._models
-        return v2.ModelStatisticsResponse(model_stats=[_statistics(one) for one in served])
+        found = {"model_stats": [facts.statistics(one) for one in served]}
+        return ParseDict(found, v2.ModelStatisticsResponse())
 
     async def _index(self, request: Message, _: float) -> Message:
         entries = [entry._asdict() for entry in self._models.index(ready=request.ready)]
@@ -166,24 +167,3 @@ def _answer(request: Message, served: Served, outputs: list[str], arrays: Sequen
         answer.outputs.add(name=name, datatype=datatypes[name], shape=array.shape)
         answer.raw_output_contents.append(bytes(tensors.to_raw(array)))
     return answer
-
-
-def _statistics(served: Served) -> Message:
-    counted = served.counted
-
-    def duration(count: int, seconds: float) -> Message:
-        return v2.StatisticDuration(count=count, ns=int(seconds * 1e9))
-
-    if counted is None:
-        return v2.ModelStatistics(name=served.name, version=served.network.version)
-    return v2.ModelStatistics(
-        name=served.name,
-        version=served.network.version,
-        inference_count=counted.rows,
-        execution_count=counted.executions,
-        inference_stats=v2.InferStatistics(
-            success=duration(counted.requests, counted.queue_s + counted.compute_s),
-            queue=duration(counted.requests, counted.queue_s),
-            compute_infer=duration(counted.requests, counted.compute_s),
-        ),
-    )

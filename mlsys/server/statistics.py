@@ -9,7 +9,7 @@ _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class Counted:
-    """The sums of one model since the server's start. `executions` are batches; times are in seconds.
+    """The sums of one model since the server's start. `executions` are batches; times are of requests, in seconds.
 
     in_progress: requests that wait or are being computed, kept by who asks.
     """
@@ -25,7 +25,7 @@ class Counted:
         self.rows += rows
         self.executions += 1
         self.queue_s += sum(waits)
-        self.compute_s += seconds
+        self.compute_s += seconds * len(waits)  # as Triton has it: each has waited for the whole batch
         self._batch.observe(rows)
         self._computed.observe(seconds)
         for wait in waits:

@@ -59,6 +59,7 @@ REQUESTS = {
     "id a number": with_request(id=7),
     "timeout a text": with_request(parameters={"timeout": "soon"}),
     "timeout negative": with_request(parameters={"timeout": -1}),
+    "timeout beyond every number": with_request(parameters={"timeout": 10**400}),
 }
 TENSORS = {
     "no name": with_tensor(name=DELETED),

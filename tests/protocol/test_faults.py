@@ -216,6 +216,24 @@ def test_a_new_model_takes_over_under_load_without_one_failed_request(start: Cal
     assert server.ask("GET", "/v2/models/adder").json["versions"] == [version(server.models, "adder")]
 
 
+def test_a_request_whose_body_comes_while_its_model_is_replaced_is_answered_by_the_new_one(
+    start: Callable[..., Running],
+) -> None:
+    server = start(REQUEST_TIMEOUT_S="5", DRAIN_TIMEOUT_S="5")
+    inputs = [{"name": name, "datatype": "FP32", "shape": [1, 3], "data": [1, 1, 1]} for name in ("a", "b")]
+    content = json.dumps({"inputs": inputs}).encode()
+
+    def slowly() -> Iterator[bytes]:
+        yield content[:20]
+        build.write(server.models / "adder", build.adder(10))
+        assert server.ask("POST", LOAD).status == 200
+        yield content[20:]
+
+    answer = server.ask("POST", "/v2/models/adder/infer", slowly())
+    assert answer.status == 200
+    assert answer.json["model_version"] == version(server.models, "adder")
+
+
 SPOILERS: dict[str, Callable[[Path], object]] = {
     "garbage": lambda file: file.write_bytes(b"no model"),
     "nothing": lambda file: file.write_bytes(b""),

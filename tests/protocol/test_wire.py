@@ -74,6 +74,13 @@ def test_health_is_a_status(server: Running) -> None:
         assert server.ask("GET", path).status == 200
 
 
+def test_health_is_also_what_the_specification_has_as_its_body(server: Running) -> None:
+    assert server.ask("GET", "/v2/health/live").json["live"] is True
+    ready = server.ask("GET", "/v2/health/ready").json
+    assert (ready["live"], ready["ready"]) == (True, True)  # the specification says one, its authors' server the other
+    assert server.ask("GET", "/v2/models/adder/ready").json == {"name": "adder", "ready": True}
+
+
 def test_an_unknown_models_readiness_is_a_client_error(server: Running) -> None:
     assert 400 <= server.ask("GET", "/v2/models/nobody/ready").status < 500
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mlsys.errors import DeadlineExceeded, OverCapacity
+from mlsys.errors import DeadlineExceeded, InternalError, NotReady, OverCapacity
 from mlsys.server.batcher import Batcher, Engine, Item, Limits, Queue
 from mlsys.testing import eventually
 
@@ -267,6 +267,45 @@ def test_the_model_that_has_waited_longest_is_served_first() -> None:
         bench.go.release()
         assert await mine == 10
         assert order == ["older"]
+
+    run(test)
+
+
+@pytest.mark.parametrize("wrong", [[], [1, 2]])
+def test_an_answer_of_another_length_than_the_batch_is_a_failure_and_keeps_nobody_waiting(wrong: list[int]) -> None:
+    async def test(bench: Bench) -> None:
+        batcher = Batcher(bench.engine, lambda _: wrong, Limits(), lambda *_: None)
+        with pytest.raises(ValueError, match="results"):
+            await batcher.submit(1, rows=1, key="", timeout_s=WAIT_S)
+
+    run(test)
+
+
+def test_a_thread_outlives_whatever_is_raised_in_it_and_the_caller_is_told() -> None:
+    async def test(bench: Bench) -> None:
+        def leave(_: list[Any]) -> list[Any]:
+            raise SystemExit(3)
+
+        def fail(*_: object) -> None:
+            raise ValueError("not counted")
+
+        leaver = Batcher(bench.engine, leave, Limits(), lambda *_: None)
+        with pytest.raises(InternalError):
+            await leaver.submit(1, rows=1, key="", timeout_s=WAIT_S)
+        uncounted = Batcher(bench.engine, lambda payloads: payloads, Limits(), fail)
+        assert await uncounted.submit(1, rows=1, key="", timeout_s=WAIT_S) == 1
+        bench.go.release()
+        assert await bench.ask(2) == 20
+        assert (leaver.queue.running, uncounted.queue.running) == (0, 0)
+
+    run(test)
+
+
+def test_after_closing_a_request_is_refused_instead_of_waiting_for_nobody() -> None:
+    async def test(bench: Bench) -> None:
+        await bench.batcher.close()
+        with pytest.raises(NotReady, match="unloaded"):
+            await bench.ask(1, timeout_s=WAIT_S)
 
     run(test)
 

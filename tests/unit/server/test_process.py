@@ -13,6 +13,7 @@ import grpc
 import numpy as np
 import pytest
 from tritonclient import grpc as over_grpc
+from tritonclient import http as over_http
 
 from mlsys.catalogue import ROOT
 from mlsys.testing import eventually, free_port
@@ -79,6 +80,22 @@ def test_it_answers_over_grpc_and_ends_with_0_when_told_to(small: Path, tmp_path
         process.send_signal(signal.SIGTERM)
         assert process.wait(DEADLINE_S) == 0
     assert "Traceback" not in log.read_text()
+
+
+def test_the_statistics_it_says_to_offer_are_there_for_the_clients_of_both_forms(small: Path, tmp_path: Path) -> None:
+    with running("--models", small / "adder", small / "fixed", log=tmp_path / "log") as (_, rest, rpc):
+        for _ in range(3):
+            ask(rpc)
+        with over_http.InferenceServerClient(f"127.0.0.1:{rest}") as client:
+            assert "statistics" in client.get_server_metadata()["extensions"]
+            (one,) = client.get_inference_statistics("adder")["model_stats"]
+            both = client.get_inference_statistics()["model_stats"]
+        with over_grpc.InferenceServerClient(f"127.0.0.1:{rpc}") as client:
+            (same,) = client.get_inference_statistics("adder", client_timeout=10).model_stats
+    assert [found["name"] for found in both] == ["adder", "fixed"]
+    success = one["inference_stats"]["success"]
+    assert (one["inference_count"], one["execution_count"], success["count"]) == (3, 3, 3)
+    assert (same.name, same.inference_count, same.inference_stats.success.ns) == ("adder", 3, success["ns"])
 
 
 def test_a_second_one_on_either_port_is_refused_in_one_sentence(small: Path, tmp_path: Path) -> None:

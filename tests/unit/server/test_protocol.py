@@ -115,6 +115,12 @@ def test_what_the_protocol_may_learn_is_passed_over(adder: Network) -> None:
 def test_the_timeout_is_in_microseconds(adder: Network) -> None:
     assert ask(adder, parameters={"timeout": 250_000}).timeout_s == 0.25
     assert ask(adder, parameters={"timeout": 0}).timeout_s is None
+    assert ask(adder, parameters={"timeout": 2**63 - 1}).timeout_s == pytest.approx(9.2e12, rel=0.01)
+
+
+def test_a_timeout_that_no_number_of_seconds_is_as_large_as_is_refused(adder: Network) -> None:
+    with pytest.raises(InvalidRequest, match=r"parameters\.timeout"):
+        ask(adder, parameters={"timeout": 10**400})
     for wrong in (-1, 1.5, "1", True):
         with pytest.raises(InvalidRequest, match="timeout"):
             ask(adder, parameters={"timeout": wrong})

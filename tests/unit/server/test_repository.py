@@ -1,7 +1,9 @@
 """Models that come, go and are replaced, while requests are answered."""
 
 import asyncio
+import gc
 import shutil
+import weakref
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from mlsys.errors import InvalidRequest, ModelError, NotFound, SettingsError, StartupError
+from mlsys.errors import InvalidRequest, ModelError, NotFound, NotReady, SettingsError, StartupError
 from mlsys.server.batcher import Engine
 from mlsys.server.repository import Entry, Repository
 from mlsys.server.settings import Settings
@@ -202,6 +204,31 @@ def test_a_start_without_models_or_with_two_of_one_name_is_refused(folder: Path,
         opened(tmp_path / "empty")
     with pytest.raises(StartupError, match="Two models are called 'adder'"):
         opened(folder, folder / "adder")
+
+
+def test_a_model_may_be_called_what_a_log_line_has_too(folder: Path) -> None:
+    (folder / "adder").rename(folder / "event")
+    assert opened(folder).get("event").name == "event"
+
+
+def test_a_model_that_was_unloaded_while_a_request_for_it_was_read_is_said_to_be_gone(folder: Path) -> None:
+    async def test(repository: Repository) -> None:
+        served = repository.get("adder")
+        await repository.unload("adder")
+        with pytest.raises(NotReady, match="unloaded"):
+            await served.infer(ONE, ["sum"], 5.0)
+
+    run(test, folder)
+
+
+def test_an_unloaded_model_is_let_go_by_the_threads_that_computed_it(folder: Path) -> None:
+    async def test(repository: Repository) -> None:
+        await total(repository)
+        network = weakref.ref(repository.get("adder").network)
+        await repository.unload("adder")
+        await asyncio.to_thread(eventually, lambda: gc.collect() >= 0 and network() is None, deadline_s=5)
+
+    run(test, folder)
 
 
 def test_a_start_with_a_bad_model_is_refused_by_its_file(folder: Path) -> None:
