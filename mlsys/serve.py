@@ -11,26 +11,22 @@ import signal
 import socket
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
-from multiprocessing.resource_tracker import ensure_running
 from types import FrameType
 from typing import Never
 
 import structlog
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from . import logs
 from .errors import StartupError
 from .parent import die_with_parent
 from .settings import Settings
+from .workers import Server, Supervisor, refuse
 
 _BACKLOG = 2048  # uvicorn's own
-_EXIT_S = 2  # what a worker may take to end, beyond the drain time
 
 
 def main() -> None:
@@ -106,118 +102,6 @@ def configuration(settings: Settings, app: Callable[..., object], *, factory: bo
     )
 
 
-class Server(uvicorn.Server):
-    """Uvicorn's server, for an app that may wait for what it depends on before it starts (mlsys.app.Service)."""
-
-    def run(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve. Ends the process with code 3 and one sentence if the app refuses to start."""
-        try:
-            super().run(sockets)
-        except SystemExit:
-            refusal = getattr(self._app, "refusal", None)
-            if not refusal:
-                raise
-            if self.should_exit:  # a signal ended the wait
-                sys.exit(0)
-            refuse(refusal)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """On SIGINT and SIGTERM."""
-        super().handle_exit(sig, frame)
-        if not self.started and hasattr(self._app, "stop_waiting"):
-            self._app.stop_waiting()
-
-    @property
-    def _app(self) -> object:
-        # Without uvicorn's wrapping. Its class is not imported: the supervisor would import all that a worker needs.
-        loaded = self.config.loaded_app if self.config.loaded else None
-        return getattr(loaded, "app", loaded)
-
-
-class Supervisor(Multiprocess):
-    """Uvicorn's supervisor of several workers, which replaces those that die, with four differences.
-
-    The first worker starts alone, so that what prevents a start is said once. A closed terminal (SIGHUP) ends the
-    service. At the end the listening socket is closed before the workers drain, so that new connections are refused
-    instead of waiting in a queue that nobody serves; and a worker that hangs is killed after the drain time.
-    """
-
-    failed_to_start = False
-
-    def init_processes(self) -> None:
-        """Start the first worker and, once it serves, the others."""
-        ensure_running()  # multiprocessing's helper: its start would let SIGINT through again
-        self._start_worker()
-        first = self.processes[0]
-        while first.process.is_alive() and not self.should_exit.is_set() and not first.is_ready(timeout=1):
-            self.handle_signals()
-            time.sleep(0.02)
-        self.handle_signals()
-        if self.should_exit.is_set():
-            return
-        if first.process.is_alive():
-            for _ in range(1, self.processes_num):
-                self._start_worker()
-        else:
-            self.failed_to_start = True
-            self.should_exit.set()
-
-    def _start_worker(self) -> None:
-        process = Worker(self.config, self.sockets)
-        with _sigint_withheld():
-            process.start()
-        self.processes.append(process)
-
-    def terminate_all(self) -> None:
-        """Refuse new connections and let the workers finish what they have."""
-        for listener in self.sockets:
-            listener.close()
-        super().terminate_all()
-
-    def join_all(self) -> None:
-        """Wait for the workers; kill those that hang."""
-        end = time.monotonic() + (self.config.timeout_graceful_shutdown or 0) + _EXIT_S
-        for process in self.processes:
-            process.process.join(max(0.0, end - time.monotonic()))
-            if process.process.is_alive():
-                process.kill()
-        super().join_all()
-
-    def handle_hup(self) -> None:
-        """End: the terminal is gone."""
-        self.should_exit.set()
-
-    def keep_subprocess_alive(self) -> None:
-        """Replace dead workers; a replacement that cannot start ends the service, with an exit code that says so."""
-        with _sigint_withheld():
-            super().keep_subprocess_alive()
-        if any(process.exitcode == STARTUP_FAILURE for process in self.processes):
-            self.failed_to_start = True
-
-
-class Worker(Process):
-    """Uvicorn's worker, with our server, whose answers about being ready are about the server that runs."""
-
-    def target(self, sockets: list[socket.socket] | None = None) -> None:
-        """Runs in the worker."""
-        # Made here: the thread that answers the supervisor may else make a second one, which never runs.
-        self._server = Server(self.config)
-        super().target(sockets)
-
-
-@contextmanager
-def _sigint_withheld() -> Iterator[None]:
-    """Delay Ctrl-C here; a process started meanwhile never gets it, and is ended by the supervisor instead.
-
-    Else each worker that is still importing would print a traceback.
-    """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-
 def _build_in_worker(target: str, settings: Settings, supervisor: int) -> Callable[..., object]:
     logs.configure(settings)
     die_with_parent(supervisor, signal.SIGTERM)
@@ -239,12 +123,6 @@ def _build(target: str) -> Callable[..., object]:
 def leave(_: int, __: FrameType | None) -> Never:
     """The signal handler while nothing is served: end, and call it no failure."""
     sys.exit(0)  # also after uvicorn has drained: it raises the signal again that ended it
-
-
-def refuse(error: StartupError) -> Never:
-    """End with the sentence, and the exit code that uvicorn's supervisor knows."""
-    print(f"Cannot start: {error}", file=sys.stderr, flush=True)  # noqa: T201  # logs may not be configured yet
-    sys.exit(STARTUP_FAILURE)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 import uvicorn
 
-from .. import logs, serve
+from .. import logs, serve, workers
 from ..errors import StartupError
 from .app import create_app
 from .rpcserver import RpcServer, require_free
@@ -31,7 +31,7 @@ _OPTIONS = {
 _JOINED = {"models": ":", "model_options": " "}  # what takes several values, and what is between them
 
 
-class Server(serve.Server):
+class Server(workers.Server):
     """The HTTP server, with the gRPC server beside it from its start to its end."""
 
     def __init__(self, config: uvicorn.Config, rpc: RpcServer) -> None:
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         else:
             _serve(settings)
     except StartupError as error:
-        serve.refuse(error)
+        workers.refuse(error)
 
 
 def _values(options: Mapping[str, Any]) -> dict[str, Any]:

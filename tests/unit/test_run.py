@@ -1,6 +1,6 @@
 import pytest
 
-from mlsys import serve
+from mlsys import workers
 from mlsys.errors import SettingsError
 from mlsys.run import LauncherSettings
 
@@ -26,7 +26,7 @@ def test_two_workers_are_started_unless_told_otherwise(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("drain_s", [10, 60])
 def test_the_grace_outlasts_what_a_service_takes_to_drain_and_to_kill_its_workers(drain_s: int) -> None:
-    assert LauncherSettings(drain_timeout_s=drain_s).grace_s > drain_s + serve._EXIT_S + 2
+    assert LauncherSettings(drain_timeout_s=drain_s).grace_s > drain_s + workers._EXIT_S + 2
 
 
 def test_a_grace_that_is_given_is_taken() -> None:

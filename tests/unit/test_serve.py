@@ -1,19 +1,24 @@
 """Starting and refusing to start. What happens to running processes is in tests/e2e/test_faults.py."""
 
 import http.client
+import multiprocessing
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
 from mlsys.catalogue import ROOT
 from mlsys.testing import Server, eventually, free_port
+from mlsys.workers import Worker
 
 PROBE = """
 import os
@@ -203,6 +208,16 @@ def test_ctrl_c_while_the_workers_start_is_quiet(probe: Path, start: Callable[..
     os.killpg(server.process.pid, signal.SIGINT)
     assert server.process.wait(15) == 0
     assert "Traceback" not in server.log.read_text()
+
+
+def test_a_worker_that_dies_before_it_answers_is_not_waited_for() -> None:
+    worker = Worker(uvicorn.Config("none"), [])
+    worker.process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
+    worker.start()
+    threading.Timer(0.5, worker.process.kill).start()
+    began = time.monotonic()
+    assert not worker.is_alive(timeout=30)
+    assert time.monotonic() - began < 10
 
 
 def test_a_replacement_that_cannot_start_ends_the_service_with_its_reason(
