@@ -8,6 +8,9 @@ from pydantic import Field
 from mlsys.picture import MAX_PIXELS
 from mlsys.settings import Settings as ServiceSettings
 
+PILLOW_TAKES = 89_478_485
+"""Pixels above which Pillow takes a picture for a bomb, whatever is set here."""
+
 
 class Settings(ServiceSettings):
     """What the service reads from the environment."""
@@ -24,7 +27,7 @@ class Settings(ServiceSettings):
     )
     decode_threads: Annotated[int, Field(ge=1, le=64, description="Pictures that one worker decodes at a time.")] = 2
     max_pixels: Annotated[
-        int, Field(ge=1, le=2**30, description="Pixels of the largest picture; above it the answer is 413.")
+        int, Field(ge=1, le=PILLOW_TAKES, description="Pixels of the largest picture; above it the answer is 413.")
     ] = MAX_PIXELS
     max_body_bytes: Annotated[int, Field(ge=1, description="Largest request body; above it the answer is 413.")] = (
         8 * 2**20

@@ -4,9 +4,10 @@ While it waits, the caller's thread does nothing else. Three things keep that fr
 
 - One deadline for all that a caller asks for, whatever the number of calls and attempts. Each attempt is told how much
   of it is left, and passes that on, so that no server works for a caller who has gone.
-- Retries only for what another attempt can mend (no connection, 503), and out of a budget: when everything fails, a
-  server that is already in trouble gets a tenth more calls, not three times as many.
-- Pauses of random length before retries, so that callers who failed together do not come back together.
+- Retries only for what another attempt can mend (no connection, 503), and out of a budget (a token bucket): when
+  everything fails, a server that is already in trouble gets a tenth more calls, not three times as many.
+- Pauses of random length before retries (exponential backoff with full jitter), so that callers who failed together do
+  not come back together.
 
 Connections are kept by the transports, over_rest.py and over_grpc.py. An answer is computed from the question alone, so
 that an attempt whose fate is unknown may be repeated; do not reuse this for calls that change something.

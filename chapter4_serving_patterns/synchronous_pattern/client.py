@@ -21,6 +21,10 @@ from .over_rest import Rest
 from .transport import Refused, Tensors, Transport, WrongAnswer
 
 EXIT_CODES = {WrongAnswer: 1, Refused: 2, Unavailable: 3, DeadlineExceeded: 4}
+ADVICE: dict[type[MlsysError], str] = {
+    Unavailable: "Is it started (`make run`), and is it the one that --target names?",
+    DeadlineExceeded: "--timeout_second gives it longer.",
+}
 
 
 class Format(StrEnum):
@@ -70,7 +74,7 @@ def connect(form: Format, target: str) -> Transport:
     parts = TARGET.fullmatch(target)
     port = int(parts["port"] or PORTS[form]) if parts else 0
     if not parts or not 1 <= port <= 65535:
-        raise Refused(f"--target {target} is not of the form host:port.")
+        raise Refused(f"--target {target} is not of the form host:port (no http://).")
     host = parts["host"].strip("[]")
     return Grpc(host, port) if form is Format.GRPC else Rest(host, port)
 
@@ -79,7 +83,7 @@ def read(file: Path) -> NDArray[np.uint8]:
     """Pixels [32, 32, 3] of a picture. Raises: Refused if there is no such file, or it is no picture."""
     try:
         if not file.is_file():
-            raise Refused(f"--image_file {file} is not there.")
+            raise Refused(f"--image_file {file} is no file; `make run` puts samples into models/pictures/.")
         return to_pixels(file.read_bytes())
     except OSError as error:
         raise Refused(f"--image_file {file} cannot be read: {error.strerror}.") from None
@@ -95,21 +99,23 @@ def _seconds(value: str) -> float:
 
 
 def main(
-    form: Annotated[Format, typer.Option("--format", "-f", case_sensitive=False, help="Of the protocol.")] = (
+    form: Annotated[Format, typer.Option("--format", "-f", case_sensitive=False, help="Form of the protocol.")] = (
         Format.GRPC
     ),
-    image_file: Annotated[Path, typer.Option("--image_file", "-i", help="A picture, square or not.")] = Path(
+    image_file: Annotated[Path, typer.Option("--image_file", "-i", help="Picture to ask about.")] = Path(
         "models/pictures/cat.png"
     ),
     target: Annotated[
         str, typer.Option("--target", "-t", help="host:port; the port is 8500 for grpc, 8501 for rest.")
     ] = ("127.0.0.1"),
     timeout_second: Annotated[
-        float, typer.Option("--timeout_second", "-s", parser=_seconds, help="For all, retries included.")
+        float, typer.Option("--timeout_second", "-s", parser=_seconds, help="Seconds for all, retries included.")
     ] = 5.0,
-    model_spec_name: Annotated[str, typer.Option("--model_spec_name", "-m", help="The model.")] = "cifar10_large",
+    model_spec_name: Annotated[
+        str, typer.Option("--model_spec_name", "-m", help="The model's name.")
+    ] = "cifar10_large",
     signature_name: Annotated[  # noqa: ARG001  # the book's command lines have it
-        Literal["serving_default"], typer.Option("--signature_name", "-n", help="The protocol has no other.")
+        Literal["serving_default"], typer.Option("--signature_name", "-n", help="As in the book; changes nothing.")
     ] = "serving_default",
     metadata: Annotated[bool, typer.Option("--metadata", help="Print the model's metadata instead.")] = False,
 ) -> None:
@@ -128,7 +134,7 @@ def main(
 
 
 def _fail(error: MlsysError) -> NoReturn:
-    typer.echo(" ".join(str(error).split()), err=True)
+    typer.echo(" ".join(f"{error} {ADVICE.get(type(error), '')}".split()), err=True)
     sys.exit(next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))
 
 

@@ -26,7 +26,9 @@ CHANNEL = [
     ("grpc.enable_retries", 0),
 ]
 OUTPUTS = ("label", "probabilities")
-REFUSALS = {"INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "OUT_OF_RANGE", "RESOURCE_EXHAUSTED"}
+REFUSALS = {"INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "OUT_OF_RANGE"}
+FOR_NOW = {"UNAVAILABLE", "RESOURCE_EXHAUSTED"}
+"""The second is also said of a message that is too large, which pixels never are; else gRPC itself is over capacity."""
 
 
 class Grpc:
@@ -82,7 +84,9 @@ class Grpc:
         status = (error.status() or "").removeprefix("StatusCode.")
         if status == "DEADLINE_EXCEEDED":
             raise DeadlineExceeded(f"{self._target} did not answer in time.") from None
-        if status == "UNAVAILABLE":
+        if "http1.x server" in (error.message() or ""):  # gRPC's own guess, in the text of UNAVAILABLE
+            raise WrongAnswer(f"{self._target} does not speak gRPC: is it the port of REST?") from None
+        if status in FOR_NOW:
             raise Unavailable(f"{self._target} cannot be reached or is busy: {error.message()}.") from None
         kind = Refused if status in REFUSALS else WrongAnswer
         raise kind(f"{self._target} answered {status or 'nonsense'}: {error.message()}") from None

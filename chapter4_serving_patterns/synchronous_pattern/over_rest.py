@@ -5,7 +5,6 @@ configuration extensions.
 """
 
 import json
-import time
 from http.client import BadStatusLine
 from typing import Any, NoReturn
 from urllib.parse import quote
@@ -19,6 +18,7 @@ from urllib3.exceptions import TimeoutError as TimedOut
 from mlsys.errors import DeadlineExceeded
 
 from .call import Unavailable
+from .connection import Connection
 from .transport import Refused, Tensors, WrongAnswer, class_names
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -29,13 +29,15 @@ OUTPUTS = {"label": "<i8", "probabilities": "<f4"}
 class Rest:
     """A pool of connections to one server.
 
-    The deadline bounds the connection, each read, and the sum of reads of the body: a server that drips is cut off too.
+    The deadline bounds the connection and all reads together (connection.py): a server that drips is cut off too.
+    Not bounded is how long the system takes to find the address of a name.
     """
 
     def __init__(self, host: str, port: int, connections: int = 10) -> None:
         self._target = f"{host}:{port}"
         # retries=False below: the pool's own retries know neither the deadline nor the budget.
         self._pool = urllib3.HTTPConnectionPool(host, port, maxsize=connections)
+        self._pool.ConnectionCls = Connection
 
     def metadata(self, model: str, left_s: float | None) -> dict[str, Any]:
         """See Transport."""
@@ -68,14 +70,13 @@ class Rest:
         self, method: str, path: str, left_s: float | None, body: bytes = b"", headers: dict[str, str] | None = None
     ) -> tuple[str | None, bytes]:
         """Length of the JSON part, and the body, of an answer of status 200."""
-        end = None if left_s is None else time.monotonic() + left_s
         timeout = urllib3.Timeout(total=left_s)
         try:
             response = self._pool.urlopen(
                 method, path, body, headers, retries=False, redirect=False, timeout=timeout, preload_content=False
             )
             try:
-                content = _read(response, end)
+                content = response.read()
             except BaseException:
                 response.close()  # what is left of the answer must not meet the next question
                 raise
@@ -121,16 +122,6 @@ class Rest:
         except (KeyError, TypeError, ValueError) as error:
             raise WrongAnswer(f"{self._target} answered tensors that cannot be read: {error!r}.") from None
         return found
-
-
-def _read(response: urllib3.BaseHTTPResponse, end: float | None) -> bytes:
-    """The whole body. Raises: TimedOut, also if every single read was in time."""
-    parts = []
-    while part := response.read1(65536):  # one read of the socket; read() would go on until it has them all
-        parts.append(part)
-        if end is not None and time.monotonic() > end:
-            raise TimedOut
-    return b"".join(parts)
 
 
 def _reason(cause: object) -> str:

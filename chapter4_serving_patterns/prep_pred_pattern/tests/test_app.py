@@ -8,6 +8,7 @@ import grpc
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from structlog.testing import capture_logs
 
 from mlsys import pictures
@@ -18,7 +19,7 @@ from mlsys.testing import Answer, call, exchange, free_port
 
 from ..app import create_app
 from ..prep import LABELS
-from ..settings import Settings
+from ..settings import PILLOW_TAKES, Settings
 from .forms import WAYS, as_bytes, as_json
 from .standin import StandIn
 
@@ -164,6 +165,12 @@ def test_the_largest_number_of_pixels_is_a_setting(standin: StandIn, cat: Path) 
     app = create_app(Settings(model_target=standin.target, sample_path=cat, access_log=False, max_pixels=224 * 224 - 1))
     answer = post(app)
     assert (answer.status, answer.error["code"]) == (413, "payload_too_large")
+
+
+def test_more_pixels_than_the_decoder_takes_cannot_be_promised() -> None:
+    assert PILLOW_TAKES == Image.MAX_IMAGE_PIXELS
+    with pytest.raises(SettingsError, match="MAX_PIXELS"):
+        Settings(max_pixels=PILLOW_TAKES + 1)
 
 
 def test_a_caller_who_goes_away_is_counted_and_is_no_error(app: Service, standin: StandIn) -> None:

@@ -98,6 +98,14 @@ def test_a_server_that_hangs_costs_no_more_than_the_deadline(server: ModelServer
 
 
 @pytest.mark.e2e
+@pytest.mark.parametrize(("form", "other", "name"), [("grpc", "rest", "REST"), ("rest", "grpc", "gRPC")])
+def test_the_port_of_the_other_form_is_recognised(
+    server: ModelServer, cat: Path, form: str, other: str, name: str
+) -> None:
+    assert f"is it the port of {name}?" in refusal(1, "-f", form, "-i", cat, "-t", server.target(other))
+
+
+@pytest.mark.e2e
 @each_form
 def test_an_absent_server_is_one_sentence_long_before_the_deadline(cat: Path, form: str) -> None:
     target = f"127.0.0.1:{free_port()}"
@@ -147,9 +155,9 @@ def test_forty_threads_share_one_transport(server: ModelServer, cat: Path, form:
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    assert "nothing.png is not there" in refusal(2, "-i", tmp_path / "nothing.png")
-    assert f"{tmp_path} is not there" in refusal(2, "-i", tmp_path)
-    assert "/dev/zero is not there" in refusal(2, "-i", "/dev/zero")
+    assert "nothing.png is no file" in refusal(2, "-i", tmp_path / "nothing.png")
+    assert f"{tmp_path} is no file" in refusal(2, "-i", tmp_path)
+    assert "/dev/zero is no file" in refusal(2, "-i", "/dev/zero")
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", pictures.content("cat")[:1000]])
@@ -174,7 +182,7 @@ def test_an_option_of_another_value_is_refused_by_name(arguments: tuple[str, str
 
 def test_the_books_options_are_still_taken(tmp_path: Path) -> None:
     book = ["--format=GRPC", "--timeout_second=5", "--model_spec_name=m", "--signature_name=serving_default"]
-    assert "is not there" in refusal(2, *book, "--image_file", tmp_path / "none", "--target", "localhost:1")
+    assert "is no file" in refusal(2, *book, "--image_file", tmp_path / "none", "--target", "localhost:1")
 
 
 class Liar:

@@ -123,7 +123,7 @@ def test_a_server_that_is_late_costs_no_more_than_the_deadline(servicer: Service
         (grpc.StatusCode.DEADLINE_EXCEEDED, DeadlineExceeded),
         (grpc.StatusCode.NOT_FOUND, Refused),
         (grpc.StatusCode.INVALID_ARGUMENT, Refused),
-        (grpc.StatusCode.RESOURCE_EXHAUSTED, Refused),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, Unavailable),
         (grpc.StatusCode.INTERNAL, WrongAnswer),
         (grpc.StatusCode.UNKNOWN, WrongAnswer),
         (grpc.StatusCode.UNIMPLEMENTED, WrongAnswer),

@@ -198,6 +198,18 @@ def test_a_server_that_drips_its_answer_is_cut_off_at_the_deadline(peer: Callabl
     assert time.monotonic() - began < 0.8
 
 
+@pytest.mark.parametrize("first", [0, 200], ids=["from the status line on", "the body only"])
+def test_the_deadline_is_of_all_reads_together(peer: Callable[..., Peer], first: int) -> None:
+    whole = answer()
+    pieces = [whole[i : i + 1] for i in range(first, first + 16)]
+    server = peer([whole[:first], *pieces] if first else pieces, HANG)  # 0.8 s of drops, then silence
+    threading.Timer(3.0, server.over.set).start()
+    began = time.monotonic()
+    with pytest.raises(DeadlineExceeded, match=r"within the 1 s that were left"):
+        infer(server, left_s=1.0)
+    assert 0.9 < time.monotonic() - began < 1.5
+
+
 def test_503_is_unavailable_for_as_long_as_it_says(peer: Callable[..., Peer]) -> None:
     busy = b'{"error": "The queue is full."}'
     for header, seconds in (
