@@ -65,9 +65,9 @@ def main() -> None:
 
 
 def _row(name: str, field: Any) -> str:  # noqa: ANN401  # pydantic's FieldInfo
-    value = field.default
+    value = field.get_default(call_default_factory=True)
     shown = " ".join(map(str, value)) if isinstance(value, tuple) else value
-    default = "(required)" if value is PydanticUndefined else f"`{shown}`"
+    default = "(required)" if value is PydanticUndefined else f"`{shown}`" if value != {} else "(none)"
     return f"| `{name.upper()}` | {default} | {field.description} |"
 
 

@@ -1,7 +1,8 @@
 """The demos' photographs, out of the scikit-image package: `python -m mlsys.pictures` writes them to models/pictures.
 
-All are among the files that the package installs (nothing is downloaded) and free to use: cat, rocket, coffee and horse
-in the public domain or CC0, the motorcycle from the Middlebury 2014 stereo benchmark; scikit-image names their makers.
+All are among the files that the package installs; nothing is downloaded. Cat, coffee, horse and rocket are in the
+public domain or CC0; for the motorcycle, of the Middlebury 2014 stereo benchmark, scikit-image names no licence. The
+docstrings of skimage.data name the makers.
 """
 
 import io

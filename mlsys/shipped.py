@@ -39,7 +39,7 @@ def copy(shipped: Path, model: Path) -> str:
     if there == content:
         return "unchanged"
     if there and _kept(model) == hashlib.sha256(there).hexdigest():
-        return f"kept as trained here (remove {model.parent.name}/ to have the shipped one)"
+        return f"kept as trained here (remove {model.parent.parent.name}/{model.parent.name}/ to have the shipped one)"
     model.parent.mkdir(parents=True, exist_ok=True)
     stamp.replace(model, content)
     stamp.beside(model).unlink(missing_ok=True)

@@ -107,7 +107,7 @@ def _photographs(facts: Mapping[str, Any]) -> str:
     rows = []
     for name, said in sorted(found.items()):
         truth = name if name in LABELS else NONE
-        verdict = "right" if said["label"] == truth else "wrong"
+        verdict = "no answer is right" if truth == NONE else "right" if said["label"] == truth else "wrong"
         rows.append([name, truth, said["label"], f"{said['probability']:.3f}", verdict])
     shown = (
         _table(["photograph", "its class", "cifar10_large says", "probability", ""], rows) if rows else "TODO-MEASURE\n"

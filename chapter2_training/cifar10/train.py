@@ -88,9 +88,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if given.ship:
             ship.ship(asked, released)
     except (StartupError, Passing) as error:
-        raise SystemExit(str(error)) from error
-    except OSError as error:
-        raise SystemExit(f"{error.filename} cannot be used ({error.strerror}).") from error
+        raise SystemExit(" ".join(str(error).split())) from error  # tarfile's own reasons have several lines
+    except OSError as error:  # without a name where a full disk ends a write
+        raise SystemExit(f"{error.filename or 'A file'} cannot be used ({error.strerror or error}).") from error
     if released.refusal:
         raise SystemExit(released.refusal)
 

@@ -51,7 +51,7 @@ def test_an_old_or_damaged_copy_is_replaced(source: Path, model: Path) -> None:
 
 def test_what_was_trained_here_is_kept_until_it_is_removed(source: Path, model: Path) -> None:
     shipped.keep(model, b"trained")
-    assert shipped.copy(source, model).startswith("kept as trained here (remove some_model/")
+    assert shipped.copy(source, model).startswith("kept as trained here (remove models/some_model/ to")
     assert model.read_bytes() == b"trained"
     model.unlink()
     assert shipped.copy(source, model) == "copied from what is shipped"
