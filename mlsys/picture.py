@@ -31,7 +31,7 @@ warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 def to_pixels(content: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """The pixels [32, 32, 3] (row, column, RGB; 0 to 255) of a picture in one of FORMATS.
 
-    Raises: UnsupportedMediaType if the bytes do not begin as one; PayloadTooLarge if the picture has more than
+    Raises: UnsupportedMediaType if the bytes begin as no such picture; PayloadTooLarge if the picture has more than
     `max_pixels`, which its header tells before anything is decoded; InvalidInput if it is empty, damaged or truncated.
     """
     try:
@@ -50,9 +50,7 @@ def _open(content: bytes, max_pixels: int) -> Image.Image:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError:
         known = ", ".join(FORMATS)
-        raise UnsupportedMediaType(
-            f"The {len(content)} bytes do not begin as a picture that is taken: {known}."
-        ) from None
+        raise UnsupportedMediaType(f"The {len(content)} bytes are no picture of a known format: {known}.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise PayloadTooLarge(f"The picture has more pixels than the {max_pixels} that are taken.") from None
     width, height = image.size

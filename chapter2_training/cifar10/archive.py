@@ -7,6 +7,8 @@ import pickle
 import tarfile
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -71,12 +73,22 @@ def is_official(source: Path) -> bool:
     """Whether a file is this archive, by what it holds."""
     if source.is_dir():
         return False
+    with opened(source) as tar:
+        first = tar.next()
+        return first is not None and first.name.split("/")[0] == "cifar-10-batches-py"
+
+
+@contextmanager
+def opened(source: Path) -> Iterator[tarfile.TarFile]:
+    """The archive, to be read. Raises: StartupError if that cannot be done, here or while it is read."""
     try:
         with tarfile.open(source) as tar:
-            first = tar.next()
-            return first is not None and first.name.split("/")[0] == "cifar-10-batches-py"
+            yield tar
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise StartupError(f"Archive {source} is damaged ({error}): fetch it again.") from error
+        reason = str(error).splitlines()[0]
+        raise StartupError(
+            f"{source} is no tar archive, or a damaged one ({reason}): fetch it again, or name another by data=."
+        ) from error
 
 
 def read(source: Path) -> dict[str, Arrays]:
@@ -84,11 +96,8 @@ def read(source: Path) -> dict[str, Arrays]:
 
     Raises: StartupError naming the archive, and the batch in it, that cannot be used.
     """
-    try:
-        with tarfile.open(source) as tar:
-            content = {Path(member.name).name: file.read() for member in tar if (file := tar.extractfile(member))}
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise StartupError(f"Archive {source} is damaged ({error}): fetch it again.") from error
+    with opened(source) as tar:
+        content = {Path(member.name).name: file.read() for member in tar if (file := tar.extractfile(member))}
     return {part: _joined([_batch(source, name, content) for name in names]) for part, names in BATCHES.items()}
 
 

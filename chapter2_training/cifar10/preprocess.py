@@ -3,7 +3,6 @@
 Test pictures lie in a file of their own, which the steps of training do not open.
 """
 
-import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path, PurePosixPath
@@ -80,10 +79,7 @@ def _files(source: Path) -> Iterator[tuple[str, bytes]]:
             if path.is_file():
                 yield path.relative_to(source.parent).as_posix(), path.read_bytes()
         return
-    try:
-        with tarfile.open(source) as tar:
-            for member in tar:
-                if (file := tar.extractfile(member)) is not None:
-                    yield member.name, file.read()
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise StartupError(f"Archive {source} is damaged ({error}): fetch it again.") from error
+    with archive.opened(source) as tar:
+        for member in tar:
+            if (file := tar.extractfile(member)) is not None:
+                yield member.name, file.read()

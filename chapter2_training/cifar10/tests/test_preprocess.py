@@ -86,5 +86,5 @@ def test_a_truncated_tar_is_refused_by_name(few: Path, tmp_path: Path) -> None:
         tar.add(few, "few")
     content = (tmp_path / "whole.tar.gz").read_bytes()
     (tmp_path / "cut.tar.gz").write_bytes(content[: len(content) // 2])
-    with pytest.raises(StartupError, match=r"Archive .*cut\.tar\.gz is damaged"):
+    with pytest.raises(StartupError, match=r"cut\.tar\.gz is no tar archive, or a damaged one"):
         arrays(tmp_path / "cut.tar.gz", tmp_path)
