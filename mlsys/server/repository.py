@@ -52,6 +52,8 @@ class Served:
 
         Raises: InvalidRequest if the network cannot compute it; OverCapacity, DeadlineExceeded.
         """
+        if self.network.metadata:  # another file's network may take a NaN for a value that is missing
+            _require_finite(feeds)
         try:
             if self.batcher is None or self.counted is None:
                 return self.compute([(feeds, outputs)])[0]
@@ -90,6 +92,12 @@ class Served:
         finally:
             counted.in_progress -= 1
         return answer
+
+
+def _require_finite(feeds: Mapping[str, Array]) -> None:
+    for name, array in feeds.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise InvalidRequest(f"Input {name!r} has a NaN or an infinity, and the model knows only numbers.")
 
 
 def _reason(error: Exception) -> str:

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 
 from mlsys import iris
 from mlsys.app import Service
@@ -59,6 +60,15 @@ def test_errors_have_the_protocols_form(app: Service) -> None:
     assert (unknown.status, unknown.json["error"]) == (404, "There is no model 'another'; there are iris_svc.")
     method = call(app, "GET", INFER)
     assert (method.status, method.headers["allow"], list(method.json)) == (405, "POST", ["error"])
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_is_refused_in_bytes_too(app: Service, number: float) -> None:
+    tensor = {"name": "input", "datatype": "FP32", "shape": [1, 4], "parameters": {"binary_data_size": 16}}
+    head = json.dumps({"inputs": [tensor]}).encode()
+    flower = np.array([[5.1, 3.5, number, 0.2]], np.float32)
+    answer = call(app, "POST", INFER, head + flower.tobytes(), {"inference-header-content-length": str(len(head))})
+    assert (answer.status, "NaN or an infinity" in answer.json["error"]) == (400, True)
 
 
 def test_the_one_model_can_be_neither_loaded_nor_unloaded(app: Service) -> None:
