@@ -1,4 +1,4 @@
-"""Pictures that show the same thing differently: the network never sees one twice as it is."""
+"""Augmentation: the network never sees a picture twice as it is."""
 
 from typing import NamedTuple
 

@@ -136,7 +136,9 @@ def _optimizer(network: Classifier, recipe: Recipe) -> torch.optim.SGD:
 
 @torch.no_grad()
 def _follow(average: Classifier, network: Classifier, *, share: float) -> None:
-    """Move the average, means and variances of batch norms included, towards the network by a share of the way."""
+    """Exponential moving average (EMA): move the average, means and variances of batch norms included, towards the
+    network by a share of the way.
+    """
     for mean, value in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
         if mean.is_floating_point():
             mean.lerp_(value, share)

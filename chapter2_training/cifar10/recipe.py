@@ -15,8 +15,8 @@ class Recipe:
     epochs: passes over the training pictures. batch_size: pictures for one step. learning_rate: its peak, a fifth of
     the way in. weight_decay: of matrices and kernels, not of biases and batch norms. label_smoothing: share of the
     target that is spread over all classes. shift: pixels by which a picture is moved at most, to each side. mixed:
-    share of pictures that are given a square of another. average: steps over which weights are averaged, roughly. seed:
-    of the first weights, of the order of pictures, and of how they are distorted.
+    share of pictures that are given a square of another (CutMix). average: steps over which the exponential moving
+    average of weights reaches, roughly. seed: of the first weights, of the order of pictures, of their augmentation.
     """
 
     epochs: int
