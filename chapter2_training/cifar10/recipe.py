@@ -35,7 +35,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "simple": Recipe(epochs=10, learning_rate=0.1),
         "vgg11": Recipe(epochs=16, learning_rate=0.1),
         "vgg16": Recipe(epochs=24, learning_rate=0.1),
-        "cifar10_small": Recipe(epochs=32, learning_rate=0.4),
+        "cifar10_small": Recipe(epochs=40, learning_rate=0.4, mixed=0.25),
         "cifar10_large": Recipe(epochs=40, learning_rate=0.4, weight_decay=1e-3, shift=3, mixed=0.5),
     }
 )
