@@ -137,6 +137,7 @@ def _session(content: bytes, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it takes the core that others work on
     options.log_severity_level = 4  # a refusal is raised; the same text need not be printed as well
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -7,9 +7,9 @@ import msgspec
 
 from ..verdicts import Target, paired
 from . import servers
-from .plan import MANY, Cell, Plan
+from .plan import MANY, PEER_FORMS, Cell, Plan
 from .servers import DEFAULT, OFF
-from .wire import Form
+from .wire import TITLES, Form
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -116,6 +116,7 @@ def targets(rounds: Rounds, plan: Plan) -> list[Target]:
         text = "cifar10_small, one client: p50 with batching (as shipped) as a multiple of that without"
         found.append(Target(text, lone_cost(rounds, "cifar10_small"), 1.05, at_least=False))
     if "peer" in plan.parts:
-        text = f"cifar10_small, {MANY} clients, REST, JSON: throughput as a multiple of MLServer's best"
-        found.append(Target(text, over_peer(rounds, "json"), 2.0, at_least=True))
+        for form in PEER_FORMS:
+            text = f"cifar10_small, {MANY} clients, {TITLES[form]}: throughput as a multiple of MLServer's best"
+            found.append(Target(text, over_peer(rounds, form), 2.0, at_least=True))
     return found

@@ -36,12 +36,12 @@ _PREP = {
     "ACCESS_LOG": "false",
     "SAMPLE_PATH": "{sample}",
 }
-_FUSED = _PREP | {"FUSED_MODEL": "{model}", "INFERENCES": "2"}
-_PRED = {"MODELS": "{models}", "PORT": "{port}", "GRPC_PORT": "{port2}", "WORKERS": "2", "ACCESS_LOG": "false"}
+_FUSED = _PREP | {"FUSED_MODEL": "{model}", "INFERENCES": "1", "MODEL_THREADS": "2"}
+_PRED = {"MODELS": "{models}", "PORT": "{port}", "GRPC_PORT": "{port2}", "ACCESS_LOG": "false"}
 _SERVE = "{python} -m mlsys.serve "
 _APP = _SERVE + "chapter4_serving_patterns.prep_pred_pattern.app:create_app"
 _ONE = _SERVE + "benchmarks.prep_pred.fused:create_app"
-_HALF = {"WORKERS": "2", "DECODE_THREADS": "1", "INFERENCES": "1"}
+_HALF = {"WORKERS": "2", "DECODE_THREADS": "1", "MODEL_THREADS": "1"}
 
 DEPLOYMENTS = (
     Deployment("fused", "one process does all", (Process("fused", _ONE, _FUSED),)),

@@ -38,6 +38,6 @@ class LocalModel:
 
 
 def create_app() -> Service:
-    """Prep and model in one process; FUSED_MODEL is the file, INFERENCES how many run at a time."""
-    model = Model.load(Path(os.environ["FUSED_MODEL"]))
+    """Prep and model in one process. FUSED_MODEL: file; INFERENCES: how many at a time; MODEL_THREADS: of each."""
+    model = Model.load(Path(os.environ["FUSED_MODEL"]), threads=int(os.environ["MODEL_THREADS"]))
     return assemble(Settings(), LocalModel(model, int(os.environ["INFERENCES"])))

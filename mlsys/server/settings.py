@@ -56,8 +56,8 @@ class Settings(settings.Settings):
     ] = (Path("models"),)
     port: Annotated[int, Field(ge=1, le=65535, description="Port of REST.")] = 8501
     grpc_port: Annotated[int, Field(ge=1, le=65535, description="Port of gRPC.")] = 8500
-    workers: Annotated[int, Field(ge=1, le=64, description="Inference threads: inferences that run at a time.")] = 2
-    model_threads: Annotated[int, Field(ge=1, le=64, description="Threads for one inference.")] = 1
+    workers: Annotated[int, Field(ge=1, le=64, description="Inference threads: inferences that run at a time.")] = 1
+    model_threads: Annotated[int, Field(ge=1, le=64, description="Threads for one inference.")] = 2
     max_batch: MaxBatch = 16
     max_delay_ms: MaxDelay = 0.0
     max_queue: MaxQueue = 128
