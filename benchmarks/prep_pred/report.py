@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from .. import load
 from ..verdicts import paired
@@ -116,6 +117,8 @@ def draw(report: Report, path: Path) -> None:
             axes.bar_label(bars, fmt="%.3g", fontsize=7, padding=1)
         axes.set_xticks(range(len(report.sizes)), list(report.sizes), fontsize=8)
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_title(title, fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
     panels[1].legend(frameon=False, fontsize=9)
