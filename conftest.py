@@ -1,3 +1,14 @@
 """Tests of every folder share the fixtures of mlsys.testing."""
 
+import signal
+
 pytest_plugins = ["mlsys.testing"]
+
+
+def pytest_sessionstart() -> None:
+    """Let Ctrl-C and a closed terminal end what tests start: under `nohup` or `&` a process ignores them, and so would
+    its children.
+    """
+    for number, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, default)

@@ -42,9 +42,8 @@ def test_nothing_is_left_however_it_is_stopped(house: House, way: str) -> None:
     directory = house.service()
     terminal = Terminal(["make", "run"], house.root)
     terminal.shows(READY)
-    eventually(
-        lambda: len(marked(str(directory))) >= 5, deadline_s=10
-    )  # launcher, reader, uvicorn's parent, two workers
+    eventually(lambda: terminal.read().count("Application startup complete") == 2, deadline_s=15)
+    assert len(marked(str(directory))) >= 5  # launcher, reader, uvicorn's parent, two workers
     STOPS[way](terminal, directory)
     terminal.ended()
     nothing_left_of(directory)
