@@ -6,6 +6,7 @@ stop too, a process that does not stop is killed after the grace, and a signal m
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import threading
@@ -95,7 +96,8 @@ class Manager(honcho.manager.Manager):  # type: ignore[misc]  # honcho has no ty
                 signal.signal(stop, self._on_stop)
         signal.signal(signal.SIGALRM, self._on_alarm)
         super()._start()
-        threading.Thread(target=self._run_watch, daemon=True).start()  # after the forks, which threads do not survive
+        for work in (self._run_watch, _watch_terminal):  # after the forks, which threads do not survive
+            threading.Thread(target=work, daemon=True).start()
 
     def _run_watch(self) -> None:
         self.failure = self._watch(self)
@@ -111,6 +113,16 @@ class Manager(honcho.manager.Manager):  # type: ignore[misc]  # honcho has no ty
         if self._terminating:
             self.kill()
         self.terminate()
+
+
+def _watch_terminal() -> None:
+    """End the run when nobody can read it any more. Where `make` leads the session, it alone is told by the kernel that
+    the terminal was closed, and waits for us; and a service at rest writes nothing by which it would notice.
+    """
+    poll = select.poll()
+    poll.register(1, 0)  # no events but those that cannot be left out
+    if any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll()):
+        os.kill(os.getpid(), signal.SIGHUP)
 
 
 class QuietPrinter(Printer):  # type: ignore[misc]  # honcho has no types
