@@ -67,12 +67,12 @@ def _quality(facts: Mapping[str, Any]) -> str:
                 f"{metrics['log_loss']:.3f}",
                 f"{parameters['weights'] / 1e6:.2f} M",
                 f"{parameters['multiply_adds'] / 1e6:.1f} M",
-                "TODO-MEASURE" if latency is None else f"{latency:.2f} ms",
+                "not measured" if latency is None else f"{latency:.2f} ms",
                 f"{model['bytes'] / 1e6:.2f} MB",
             ]
         )
     head = ["model", "accuracy", "ECE", "log loss", "weights", "multiply-adds", "one picture", "file"]
-    where = f"{measured['machine']}, {measured['date']}" if measured else "TODO-MEASURE"
+    where = f"{measured['machine']}, {measured['date']}" if measured else "not measured"
     return (
         f"## How good\n\n{_table(head, rows)}\n"
         "On the 10,000 test pictures, by ONNX Runtime, each picture once as it is. ECE: expected calibration error,\n"
@@ -112,7 +112,7 @@ def _photographs(facts: Mapping[str, Any]) -> str:
         verdict = "no answer is right" if truth == NONE else "right" if said["label"] == truth else "wrong"
         rows.append([name, truth, said["label"], f"{said['probability']:.3f}", verdict])
     shown = (
-        _table(["photograph", "its class", "cifar10_large says", "probability", ""], rows) if rows else "TODO-MEASURE\n"
+        _table(["photograph", "its class", "cifar10_large says", "probability", ""], rows) if rows else "not measured\n"
     )
     return (
         "## Photographs that are not of the data set\n\n"
