@@ -27,8 +27,8 @@ def batching(rounds: Rounds, plan: Plan, _: Sizes) -> list[str]:
         "## When batching pays",
         "",
         f"{MANY} clients, REST with binary data, one row a request. cifar10_small is bound by computing: a batch saves "
-        "no arithmetic, only what each call costs. The dense network (three layers of 2048) is bound by memory: its 50 MB of weights are "
-        "read once for a batch as for a row.",
+        "no arithmetic, only what each call costs. The dense network (three layers of 2048) is bound by memory: its "
+        "50 MB of weights are read once for a batch as for a row.",
         "",
         "![Throughput by bound, as a multiple of that without batching](model_server.png)",
         "",
