@@ -22,6 +22,8 @@ PROGRAMS = {
     "docker-compose": "make build, up and down, where `docker compose` is not there: apt install docker-compose",
     "kubectl": "make deploy and undeploy: install kubectl",
     "wrk": "make bench: apt install wrk",
+    "chromium": "make test, of the pages: apt install chromium",
+    "ssh": "make deploy-vm of docker_api_pattern: apt install openssh-client",
 }
 STALE_MODELS = """
 from mlsys import stamp, train
