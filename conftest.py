@@ -1,8 +1,8 @@
-"""Tests of every folder share the fixtures of mlsys.testing."""
+"""Tests of every folder share the fixtures of mlsys.testing and mlsys.testing_postgres."""
 
 import signal
 
-pytest_plugins = ["mlsys.testing"]
+pytest_plugins = ["mlsys.testing", "mlsys.testing_postgres"]
 
 
 def pytest_sessionstart() -> None:

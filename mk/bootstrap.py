@@ -1,6 +1,6 @@
 """Bring the environment up to what the lock says, and do nothing when it is.
 
-Usage: python3 -m mk.bootstrap CATEGORY...     (packages local inference training tracking dev-packages)
+Usage: python3 -m mk.bootstrap CATEGORY...     (packages local inference database … dev-packages)
 
 It runs before anything is installed, by whatever `python3` there is: standard library only, syntax of Python 3.8.
 pipenv goes to .pipenv/<version>/, the packages to .venv/. What was installed is recorded in .venv/installed.json.

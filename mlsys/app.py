@@ -3,35 +3,23 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, NamedTuple, TypeVar
 
 import structlog
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
+from fastapi import FastAPI, Response
 from starlette.responses import JSONResponse
 
-from . import envelope, logs, metrics, openapi
-from .edge import App, Edge, Message, Receive, Scope, Send
+from . import envelope, metrics, openapi
+from .edge import App, Edge, Limits, Message, Receive, Scope, Send
 from .endpoint import Handler, JsonEndpoint
-from .errors import (
-    ErrorCode,
-    InternalError,
-    InvalidInput,
-    InvalidJson,
-    MlsysError,
-    NotReady,
-    ServiceError,
-    StartupError,
-)
+from .errors import MlsysError, NotReady, StartupError
 from .settings import Settings
 
 H = TypeVar("H", bound=Handler)
-Check = Callable[[], Awaitable[None]]
-_ERRORS: tuple[type[Exception], ...] = (ServiceError, HTTPException, RequestValidationError, Exception)
+Check = Callable[[], Awaitable[str | None]]
+Work = Callable[[], AbstractAsyncContextManager[object]]
 _RETRY_S = 0.1
-_CODES = {400: ErrorCode.INVALID_JSON, 404: ErrorCode.NOT_FOUND, 405: ErrorCode.METHOD_NOT_ALLOWED}
 
 
 class Condition(NamedTuple):
@@ -64,12 +52,13 @@ class Service(FastAPI):
             description=description,
             lifespan=_lifespan,
             redirect_slashes=False,  # a redirect would go to whatever host the request names
-            exception_handlers=dict.fromkeys(_ERRORS, _answer_error),
+            exception_handlers=dict.fromkeys(envelope.KINDS, envelope.answer),
         )
         self.metrics = metrics.Metrics()
         self._endpoints: dict[str, JsonEndpoint] = {}
         self._checks: dict[str, Check] = {}
         self._conditions: dict[str, Condition] = {}
+        self._alongside: list[Work] = []
         self._under: dict[str, Mounted] = {}
         self._extended: dict[str, Any] | None = None
         self._edge = Edge(self._dispatch, settings, self.metrics)
@@ -96,9 +85,23 @@ class Service(FastAPI):
         """Let the ASGI `app` answer every path that begins with `/segment`; `describe` gives its OpenAPI paths."""
         self._under[segment] = Mounted(app, describe)
 
+    def allow(self, prefix: str, *, max_body_bytes: int, timeout_s: float) -> None:
+        """Give the paths that begin with `prefix` a cap and a time of their own, as uploads and downloads need.
+
+        A stop waits for a request of theirs no longer than for others, DRAIN_TIMEOUT_S.
+        """
+        self._edge.allow(prefix, Limits(max_body_bytes, timeout_s))
+
     def ready_when(self, name: str, check: Check) -> None:
-        """Let /ready depend on `check`, which raises an MlsysError while what it looks at is not usable."""
+        """Let /ready depend on `check`, which raises an MlsysError while what it looks at is not usable.
+
+        What it returns stands in the answer, in place of "ok".
+        """
         self._checks[name] = check
+
+    def while_serving(self, work: Work) -> None:
+        """Enter the context manager `work()` before the first request, and leave it after the last."""
+        self._alongside.append(work)
 
     def start_when(self, name: str, check: Check, *, within_s: float) -> None:
         """Let the service answer nobody before `check`, called in the loop that serves, raises nothing.
@@ -152,11 +155,16 @@ class Service(FastAPI):
             path, endpoint, name=path[1:], tags=["operation"], responses=responses, response_class=response_class
         )
 
-    async def wait_for_conditions(self) -> None:
-        """Wait for what `start_when` was given. Raises: StartupError, which is also kept as `refusal`."""
+    async def begin(self, serving: AsyncExitStack) -> None:
+        """Wait for what `start_when` was given, then enter what `while_serving` was.
+
+        Raises: StartupError, which is also kept as `refusal`.
+        """
         try:
             for name, (check, within_s) in self._conditions.items():
                 await self._wait_for(name, check, within_s)
+            for work in self._alongside:
+                await serving.enter_async_context(work())
         except StartupError as error:
             self.refusal = error
             raise
@@ -174,12 +182,13 @@ class Service(FastAPI):
 
     async def _ready(self) -> dict[str, str]:
         """Whether this worker can do its work now."""
+        found = {}
         for name, check in self._checks.items():
             try:
-                await check()
+                found[name] = await check() or "ok"
             except MlsysError as error:
                 raise NotReady(f"{name} is not ready: {error}") from error
-        return dict.fromkeys(self._checks, "ok")
+        return found
 
     async def _render_metrics(self) -> Response:
         """Prometheus metrics of all workers."""
@@ -204,40 +213,13 @@ async def _reason_against(check: Check) -> str | None:
 @asynccontextmanager
 async def _lifespan(app: Service) -> AsyncIterator[None]:
     log = structlog.get_logger("mlsys.app")
-    await app.wait_for_conditions()
-    log.info("started", service=app.title)
-    yield
+    async with AsyncExitStack() as serving:
+        await app.begin(serving)
+        log.info("started", service=app.title)
+        yield
     log.info("stopped", service=app.title)
 
 
 async def _health() -> dict[str, str]:
     """Whether this worker is alive."""
     return {"health": "ok"}
-
-
-async def _answer_error(request: Request, error: Exception) -> Response:
-    known = _as_service_error(request, error)
-    body, headers = envelope.render(known, logs.request_id.get() or "", request.url.path)
-    response = Response(body, known.status)
-    response.raw_headers = headers
-    return response
-
-
-def _as_service_error(request: Request, error: Exception) -> ServiceError:
-    match error:
-        case ServiceError():
-            return error
-        case RequestValidationError() if error.errors()[0]["type"] == "json_invalid":
-            return InvalidJson(f"The body is not JSON: {error.errors()[0]['ctx']['error']}.")
-        case RequestValidationError():
-            details = [{"where": list(problem["loc"]), "what": problem["msg"]} for problem in error.errors()]
-            return InvalidInput("The request is not what this route takes.", details=details)
-        case HTTPException(__cause__=ServiceError() as cause):  # FastAPI wraps what `receive` raises
-            return cause
-        case HTTPException():
-            known = ServiceError(f"{request.method} {request.url.path[:200]}: {error.detail}.")
-            known.status, known.code = error.status_code, _CODES.get(error.status_code, ErrorCode.HTTP_ERROR)
-            known.headers = tuple((error.headers or {}).items())
-            return known
-        case _:
-            return InternalError()

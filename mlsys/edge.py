@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -44,15 +44,31 @@ def new_request_id() -> str:
     return str(uuid.uuid4())
 
 
+class Limits(NamedTuple):
+    """The largest body in bytes, and the seconds that a request may take, its body included."""
+
+    max_body_bytes: int
+    timeout_s: float
+
+
 class Edge:
     """Wraps an ASGI app; see the module's first line."""
 
     def __init__(self, app: App, settings: Settings, metrics: Metrics) -> None:
         self._app = app
         self._settings = settings
+        self._limits = Limits(settings.max_body_bytes, settings.request_timeout_s)
+        self._limits_under: dict[str, Limits] = {}
         self._metrics = metrics
         self._in_flight = 0
         self._log = structlog.get_logger("mlsys.edge")
+
+    def allow(self, prefix: str, limits: Limits) -> None:
+        """Give the paths that begin with `prefix` limits of their own; of several prefixes the first given counts."""
+        self._limits_under[prefix] = limits
+
+    def _limits_of(self, path: str) -> Limits:
+        return next((own for prefix, own in self._limits_under.items() if path.startswith(prefix)), self._limits)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request. Errors that the app raises before it starts to answer are answered by the envelope."""
@@ -60,9 +76,10 @@ class Edge:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        exchange = Exchange(scope, receive, send, self._settings.max_body_bytes)
+        limits = self._limits_of(scope["path"]) if self._limits_under else self._limits
+        exchange = Exchange(scope, receive, send, limits)
         logs.request_id.set(exchange.request_id)
-        _deadline.set(began + self._settings.request_timeout_s)
+        _deadline.set(began + limits.timeout_s)
         self._in_flight += 1
         self._metrics.in_flight.inc()
         try:
@@ -73,7 +90,7 @@ class Edge:
             self._record(scope, exchange, time.perf_counter() - began)
 
     async def _answer(self, scope: Scope, exchange: "Exchange") -> None:
-        limit = asyncio.timeout(self._settings.request_timeout_s)
+        limit = asyncio.timeout(exchange.limits.timeout_s)
         try:
             exchange.check_declared_length()
             if self._in_flight > self._settings.max_concurrency and scope["path"] not in PROBES:
@@ -92,7 +109,7 @@ class Edge:
             await exchange.fail(InternalError())
 
     def _out_of_time(self, exchange: "Exchange") -> ServiceError:
-        seconds = self._settings.request_timeout_s
+        seconds = exchange.limits.timeout_s
         if exchange.receiving:
             return RequestTimeout(f"The body did not arrive within {seconds:g} s.")
         return DeadlineExceeded(f"The answer was not ready within {seconds:g} s.")
@@ -117,7 +134,6 @@ class Exchange:
     """One request and its answer: what has been received and sent so far. `status` is 0 until the answer starts."""
 
     __slots__ = (
-        "_cap",
         "_declared",
         "_endless",
         "_path",
@@ -125,16 +141,17 @@ class Exchange:
         "_received",
         "_send",
         "_whole",
+        "limits",
         "receiving",
         "request_id",
         "status",
     )
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, max_body: int) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, limits: Limits) -> None:
         self._receive = receive
         self._send = send
         self._path = scope["path"]
-        self._cap = max_body
+        self.limits = limits
         self._declared = b"0"
         self._endless = False  # the body's end is neither declared nor received yet
         self._received = 0
@@ -153,7 +170,7 @@ class Exchange:
 
     def check_declared_length(self) -> None:
         """Refuse a body that says it is too large, before any of it is read."""
-        if int(self._declared) > self._cap:
+        if int(self._declared) > self.limits.max_body_bytes:
             raise self._too_large(int(self._declared))
 
     async def receive(self) -> Message:
@@ -165,7 +182,7 @@ class Exchange:
             self._endless = False
             self._whole = True
         self._received += len(message.get("body", b""))
-        if self._received > self._cap:
+        if self._received > self.limits.max_body_bytes:
             raise self._too_large(self._received)
         return message
 
@@ -194,4 +211,4 @@ class Exchange:
         await self.send({"type": "http.response.body", "body": body})
 
     def _too_large(self, size: int) -> PayloadTooLarge:
-        return PayloadTooLarge(f"The body has at least {size} bytes; at most {self._cap} are taken.")
+        return PayloadTooLarge(f"The body has at least {size} bytes; at most {self.limits.max_body_bytes} are taken.")

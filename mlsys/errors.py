@@ -7,9 +7,12 @@ class ErrorCode(StrEnum):
     """The `code` of the error envelope."""
 
     INVALID_JSON = "invalid_json"
+    UNAUTHORIZED = "unauthorized"
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     REQUEST_TIMEOUT = "request_timeout"
+    CONFLICT = "conflict"
+    REFUSED = "refused"
     PAYLOAD_TOO_LARGE = "payload_too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     INVALID_INPUT = "invalid_input"
@@ -72,6 +75,12 @@ class InvalidRequest(ServiceError):
     status, code = 400, ErrorCode.INVALID_REQUEST
 
 
+class Unauthorized(ServiceError):
+    """The request carries no bearer token, or not the right one (RFC 6750)."""
+
+    status, code, headers = 401, ErrorCode.UNAUTHORIZED, (("www-authenticate", "Bearer"),)
+
+
 class NotFound(ServiceError):
     """There is no such thing."""
 
@@ -92,6 +101,18 @@ class RequestTimeout(ServiceError):
     """The caller took too long to send the body."""
 
     status, code, headers = 408, ErrorCode.REQUEST_TIMEOUT, (("connection", "close"),)
+
+
+class Conflict(ServiceError):
+    """There is such a thing already; `details` name it."""
+
+    status, code = 409, ErrorCode.CONFLICT
+
+
+class Refused(ServiceError):
+    """The request is understood, and a rule forbids what it asks for; `details` are the reasons."""
+
+    status, code = 409, ErrorCode.REFUSED
 
 
 class PayloadTooLarge(ServiceError):

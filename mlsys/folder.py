@@ -10,6 +10,8 @@ from honcho.environ import parse_procfile
 
 from .errors import StartupError
 
+_PACKAGE = re.compile(r"\bchapter\w+\.\w+")
+_FIELD = re.compile(r"^    (\w+): ", re.MULTILINE)
 _PORT = re.compile(r"\$\{((?:[A-Z]+_)*PORT):-(\d+)\}")
 
 
@@ -22,6 +24,23 @@ def commands(directory: Path) -> dict[str, str]:
         if more := [word for word in shlex.shlex(command, posix=True, punctuation_chars=";&|") if word[0] in ";&|"]:
             raise StartupError(f"{directory}/Procfile: {name} is not one command, it has {more[0]!r}.")
     return found
+
+
+def steps(commands: dict[str, str]) -> dict[str, str]:
+    """Those of a Procfile's commands that are run to their end before the others start: `release`, as on Heroku, and
+    every name that begins so.
+    """
+    return {name: command for name, command in commands.items() if name.startswith("release")}
+
+
+def settings(directory: Path) -> set[str]:
+    """The names of the settings of the packages in the Procfile's commands, read without importing these.
+
+    Raises: StartupError as `commands` does.
+    """
+    packages = {package for command in commands(directory).values() for package in _PACKAGE.findall(command)}
+    files = [Path(directory.parents[1], *package.split("."), "settings.py") for package in packages]
+    return {field for file in files if file.exists() for field in _FIELD.findall(file.read_text())}
 
 
 def ports(directory: Path) -> dict[str, int]:
@@ -50,7 +69,12 @@ def make_runtime(directory: Path) -> Path:
         ) from None
 
 
-def sweep(directory: Path) -> None:
-    """Remove what a launcher that was killed could not: the metrics of workers that are gone."""
-    for left in (directory / ".run").glob("metrics-*"):
-        shutil.rmtree(left)
+def sweep(directory: Path, keep: Path | None = None) -> None:
+    """Remove what a launcher that was killed could not: the metrics of workers that are gone, and a demo's data.
+
+    keep: what a demo uses that has just begun.
+    """
+    for name in ("metrics-*", "demo-*"):
+        for left in (directory / ".run").glob(name):
+            if left != keep:
+                shutil.rmtree(left)

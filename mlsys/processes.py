@@ -28,7 +28,13 @@ MARK = "MLSYS_RUN"
 
 `make run` gives it to the launcher too, without the pid.
 """
+_NOBODY = 65534  # by number, as everywhere on Linux: a small image may have no such name
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def server_account() -> tuple[int, int]:
+    """User and group as whom an embedded server runs that refuses root: this process's or, for root, nobody's."""
+    return (os.getuid(), os.getgid()) if os.getuid() else (_NOBODY, _NOBODY)
 
 
 class Manager(honcho.manager.Manager):  # type: ignore[misc]  # honcho has no types
@@ -166,12 +172,16 @@ def _before_exec(parent: int) -> None:
 
 
 def marked(mark: str) -> list[psutil.Process]:
-    """Processes of this user that carry `mark` (a directory, or one run of it), but for this one and its ancestors."""
+    """Processes of this user that carry `mark` (a directory, or one run of it), but for this one and its ancestors.
+
+    For root, those of embedded servers are among them.
+    """
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    users = {os.getuid()} | {server_account()[0]}
     found = []
     for process in psutil.process_iter():
         try:
-            if process.uids().real == os.getuid() and process.pid not in own:
+            if process.uids().real in users and process.pid not in own:
                 value = process.environ().get(MARK, "")
                 if value == mark or value.startswith(f"{mark}#"):
                     found.append(process)

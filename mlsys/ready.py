@@ -21,19 +21,27 @@ def reason_not_ready(url: str) -> str | None:
 
 
 def curl_line(url: str) -> str:
-    """A command for a shell: the first POST with a short JSON example in the service's OpenAPI document.
+    """A command for a shell: the first POST with a short JSON example in the service's OpenAPI document, and no token.
 
-    Without such an example (a picture is a long one) it asks for the declared sample, or a model server what it is.
+    Without such an example (a picture is a long one) it is a GET: of the declared sample, of what a model server is, or
+    else the first that needs nothing.
     Raises: OSError, HTTPException if the service has gone.
     """
     status, body = _get(url, "/openapi.json")
     paths = json.loads(body)["paths"] if status == 200 else {}
     for path, operations in paths.items():
-        media = operations.get("post", {}).get("requestBody", {}).get("content", {}).get("application/json", {})
-        example = _example(media)
-        if example is not None and len(json.dumps(example)) <= _SHORT:
+        post = operations.get("post", {})
+        example = _example(post.get("requestBody", {}).get("content", {}).get("application/json", {}))
+        if example is not None and len(json.dumps(example)) <= _SHORT and "security" not in post:
             return f"curl -s {url}{path} -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(example))}"
-    return f"curl -s {url}{'/v2' if '/v2' in paths and _SAMPLE not in paths else _SAMPLE}"
+    plain = (path for path, operations in paths.items() if "{" not in path and _is_plain(operations.get("get")))
+    known = (path for path in (_SAMPLE, "/v2") if path in paths)
+    return f"curl -s {url}{next(known, None) or next(plain, '/health')}"
+
+
+def _is_plain(operation: dict[str, Any] | None) -> bool:
+    """Whether it is a GET that the service is there for, and that anybody may send as it is."""
+    return operation is not None and "security" not in operation and "operation" not in operation.get("tags", ())
 
 
 def _example(media: dict[str, Any]) -> object:

@@ -12,6 +12,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -20,15 +21,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from . import folder, ports
+from . import embedded, folder, ports, secret, steps
 from .errors import StartupError
 from .parent import die_with_parent
 from .processes import MARK, Manager, QuietPrinter, end_marked, marked
 from .ready import curl_line, reason_not_ready
 from .settings import Settings
-
-SERVERS = {"mlsys.serve", "mlsys.server"}
-"""Modules that serve HTTP and that build their app, and open no port, when they are given --check."""
 
 
 class LauncherSettings(Settings):
@@ -42,6 +40,9 @@ class LauncherSettings(Settings):
     ready_timeout_s: Annotated[
         float, Field(gt=0, le=3600, description="Seconds until a pattern that does not get ready is stopped.")
     ] = 60.0
+    run_path: Annotated[
+        Path | None, Field(description="Folder of what the pattern keeps, its database too; its own .run/.")
+    ] = None
 
     @property
     def grace_s(self) -> float:
@@ -61,6 +62,7 @@ def run(directory: Path, settings: LauncherSettings) -> int:
     Raises: StartupError before anything is started.
     """
     began = time.monotonic()
+    secret.export(directory)
     chosen = ports.choose(directory, settings)
     settings = settings.model_copy(update={"port": chosen["PORT"]})
     commands = {name: folder.fill(command, chosen) for name, command in folder.commands(directory).items()}
@@ -68,10 +70,21 @@ def run(directory: Path, settings: LauncherSettings) -> int:
     ports.refuse_busy(directory, settings.host, chosen)
     folder.make_runtime(directory)
     if not marked(str(directory)):
-        folder.sweep(directory)
-    serving = [command for command in commands.values() if SERVERS & set(shlex.split(command))]
+        folder.sweep(directory, keep=settings.run_path)
+    with embedded.servers(directory, Path(environment["RUN_PATH"]), environment) as urls:
+        environment |= urls
+        for name, command in folder.steps(commands).items():
+            steps.finish(name, command, directory.parents[1], environment)
+            del commands[name]
+        return _serve(directory, commands, settings, environment, began)
+
+
+def _serve(
+    directory: Path, commands: dict[str, str], settings: LauncherSettings, environment: dict[str, str], began: float
+) -> int:
+    serving = [command for command in commands.values() if steps.SERVERS & set(shlex.split(command))]
     for command in serving:
-        _check(command, directory.parents[1], environment)
+        steps.check(command, directory.parents[1], environment)
     terminal = sys.stdout.isatty()
     printer = QuietPrinter(time_format="", prefix=terminal and len(commands) > 1)
     watch = partial(_announce, settings, began) if serving else _no_news
@@ -97,18 +110,10 @@ def _environment(directory: Path, settings: LauncherSettings) -> dict[str, str]:
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PYTHONPATH": str(directory.parents[1]),
         "PYTHONUNBUFFERED": "1",
+        "RUN_PATH": str((settings.run_path or directory / ".run").resolve()),  # they run elsewhere
         "TMPDIR": str(directory / ".run"),
         MARK: f"{directory}#{os.getpid()}",
     }
-
-
-def _check(command: str, root: Path, environment: dict[str, str]) -> None:
-    """Build the app of one Procfile line without serving it. Raises: StartupError with what it said."""
-    words = shlex.split(command)
-    words.insert(next(i for i, word in enumerate(words) if word in SERVERS) + 1, "--check")
-    done = subprocess.run(["env", *words], cwd=root, env=environment, check=False, text=True, stderr=subprocess.PIPE)
-    if done.returncode:
-        raise StartupError(done.stderr.strip().removeprefix("Cannot start: "))
 
 
 def _announce(settings: LauncherSettings, began: float, manager: Manager) -> str | None:
@@ -166,20 +171,24 @@ def demo(directory: Path, settings: LauncherSettings) -> int:
 
     Raises: StartupError if the pattern could not be started; it has said why.
     """
+    secret.export(directory)
     command = [sys.executable, "-m", f"{directory.parent.name}.{directory.name}.demo"]
     if os.environ.get("URL"):
         return subprocess.run(command, check=False).returncode
     chosen = ports.free({"PORT", *folder.ports(directory)})
     settings = settings.model_copy(update={"host": "127.0.0.1", "port": chosen["PORT"]})
     variables = {name: str(port) for name, port in chosen.items()}
-    with _started(directory, settings, variables):
-        return subprocess.run(command, check=False, env=os.environ | variables | {"URL": settings.url}).returncode
+    # Data of its own, so that it shows the same the second time, and beside a `make run`.
+    with tempfile.TemporaryDirectory(dir=folder.make_runtime(directory), prefix="demo-") as data:
+        variables["RUN_PATH"] = data
+        with _started(directory, settings, variables):
+            return subprocess.run(command, check=False, env=os.environ | variables | {"URL": settings.url}).returncode
 
 
 @contextlib.contextmanager
 def _started(directory: Path, settings: LauncherSettings, variables: dict[str, str]) -> Iterator[None]:
     """The pattern, ready, run by a launcher of its own, which writes to .run/demo.log."""
-    log = folder.make_runtime(directory) / "demo.log"
+    log = directory / ".run" / "demo.log"
     command = [sys.executable, "-m", "mlsys.run", "run", str(directory)]
     environment = _environment(directory, settings) | variables
     with log.open("w") as output:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import unquote
 
 import psutil
 import pytest
@@ -78,7 +79,8 @@ def call(
 ) -> Answer:
     """Send one request to an ASGI app in this process, as the very bytes given; a sequence is a chunked body.
 
-    Unless `headers` is given, the body is declared to be JSON. After the body the caller waits, and does not leave.
+    Unless `headers` is given, the body is declared to be JSON. The path may end in a query. After the body the caller
+    waits, and does not leave.
     """
     named = {"content-type": "application/json"} if headers is None else dict(headers)
     if isinstance(body, bytes):
@@ -102,14 +104,15 @@ async def exchange(app: App, method: str, path: str, messages: Iterable[Message]
     async def send(message: Message) -> None:
         sent.append(message)
 
+    path, _, query = path.partition("?")
     scope = {
         "type": "http",
         "method": method,
-        "path": path,
+        "path": unquote(path),
         "raw_path": path.encode(),
         "root_path": "",
         "scheme": "http",
-        "query_string": b"",
+        "query_string": query.encode(),
         "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()],
         "server": ("127.0.0.1", 80),
         "client": ("127.0.0.1", 1),

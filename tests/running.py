@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from mlsys import folder, ports
+from mlsys import folder, ports, secret
 from mlsys.catalogue import ROOT
 from mlsys.testing import Answer, eventually
 
@@ -17,16 +17,18 @@ from mlsys.testing import Answer, eventually
 class Running:
     """The processes that one `make run` started; what they print goes to `log`."""
 
-    def __init__(self, directory: Path, log: Path) -> None:
+    def __init__(self, directory: Path, log: Path, **environment: str) -> None:
         defaults = {"PORT": 8000, **folder.ports(directory)}
         chosen = ports.free(defaults)
         self.port = chosen["PORT"]
         self.log = log
+        self._directory = directory
         self._moved = {default: chosen[name] for name, default in defaults.items()}
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 ["make", "run", *(f"{name}={port}" for name, port in chosen.items())],
                 cwd=directory,
+                env=os.environ | environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
@@ -35,9 +37,9 @@ class Running:
 
     @classmethod
     @contextlib.contextmanager
-    def ready(cls, directory: Path, log: Path) -> Iterator["Running"]:
-        """The pattern, ready; stopped at the end."""
-        run = cls(directory, log)
+    def ready(cls, directory: Path, log: Path, **environment: str) -> Iterator["Running"]:
+        """The pattern, ready; stopped at the end. What it keeps, its database too, is its own and new."""
+        run = cls(directory, log, **{"RUN_PATH": str(log.parent / "kept"), **environment})
         try:
             eventually(run.is_ready, deadline_s=60)
             yield run
@@ -65,9 +67,19 @@ class Running:
             connection.close()
 
     def printed(self, command: str) -> str:
-        """What a command of the README prints in a shell at the root, told to use the ports that were free."""
+        """What a command of the README prints in a shell at the root that has the pattern's secrets, told to use the
+        ports that were free.
+        """
         typed = re.sub(r":(\d+)\b", lambda port: f":{self._moved.get(int(port[1]), port[1])}", command)
-        done = subprocess.run(["bash", "-c", typed], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+        done = subprocess.run(
+            ["bash", "-c", typed],
+            cwd=ROOT,
+            env=os.environ | secret.read(self._directory),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
         return done.stdout.strip()
 
     def stop(self) -> int:

@@ -45,7 +45,9 @@ class House:
         (root / ".venv").mkdir()
         for name in ("bin", "lib", "pyvenv.cfg"):
             (root / ".venv" / name).symlink_to(Path(sys.prefix) / name)
-        Home(root).record({"packages", "inference", "local", "training", "tracking", "dev-packages"})
+        Home(root).record(
+            {"packages", "inference", "local", "training", "tracking", "database", "packaging", "dev-packages"}
+        )
 
     def pattern(self, name: str, procfile: str, files: Mapping[str, str] | None = None) -> Path:
         """Add a pattern; in the Procfile HERE is its package."""

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from fastapi import HTTPException
 from pydantic import BaseModel
 from structlog.testing import capture_logs
 
-from mlsys.app import Service
+from mlsys.app import Service, Work
 from mlsys.edge import Receive, Scope, Send
 from mlsys.errors import MlsysError, NotFound, NotReady, StartupError
 from mlsys.settings import Settings
@@ -28,6 +29,12 @@ class Number(msgspec.Struct):
 
 class Gone(MlsysError):
     """The store is away."""
+
+
+async def begun(service: Service) -> None:
+    """Start the service, and stop it."""
+    async with AsyncExitStack() as serving:
+        await service.begin(serving)
 
 
 @pytest.fixture
@@ -225,7 +232,7 @@ def test_conditions_are_waited_for_in_turn_and_the_first_that_fails_is_the_refus
     service.start_when("coffee", after_three, within_s=5)
     service.start_when("tea", never, within_s=5)
     with pytest.raises(StartupError, match="There is no tea"):
-        asyncio.run(service.wait_for_conditions())
+        asyncio.run(begun(service))
     assert tries == ["coffee", "coffee", "coffee", "tea"]
     assert str(service.refusal) == "There is no tea."
 
@@ -237,4 +244,45 @@ def test_a_wait_that_is_given_up_ends_with_the_reason_that_held_it(service: Serv
     service.start_when("coffee", never, within_s=60)
     service.stop_waiting()
     with pytest.raises(StartupError, match="coffee was not usable within 60 s: The coffee is being made"):
-        asyncio.run(service.wait_for_conditions())
+        asyncio.run(begun(service))
+
+
+def test_what_goes_on_while_serving_is_entered_after_the_conditions_and_left_in_turn(service: Service) -> None:
+    seen: list[str] = []
+
+    async def condition() -> None:
+        seen.append("condition")
+
+    def named(name: str) -> Work:
+        @asynccontextmanager
+        async def work() -> AsyncIterator[None]:
+            seen.append(f"{name} begins")
+            yield
+            seen.append(f"{name} ends")
+
+        return work
+
+    service.while_serving(named("one"))
+    service.while_serving(named("two"))
+    service.start_when("condition", condition, within_s=1)
+    asyncio.run(begun(service))
+    assert seen == ["condition", "one begins", "two begins", "two ends", "one ends"]
+
+
+def test_what_a_check_returns_stands_in_the_answer_of_ready(service: Service) -> None:
+    async def model() -> str:
+        return "ok, and a release was refused"
+
+    async def store() -> None:
+        return None
+
+    service.ready_when("model", model)
+    service.ready_when("store", store)
+    assert call(service, "GET", "/ready").json == {"model": "ok, and a release was refused", "store": "ok"}
+
+
+def test_paths_may_have_a_cap_of_their_own(service: Service) -> None:
+    service.allow("/items/7", max_body_bytes=1000, timeout_s=5)
+    body = json.dumps({"name": "x" * 200}).encode()
+    assert call(service, "POST", "/items/7", body).status == 200
+    assert call(service, "POST", "/items/8", body).status == 413

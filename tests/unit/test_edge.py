@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from mlsys.edge import App, Edge, Message, Receive, Scope, Send
+from mlsys.edge import App, Edge, Limits, Message, Receive, Scope, Send
 from mlsys.errors import InvalidInput
 from mlsys.metrics import Metrics
 from mlsys.settings import Settings
@@ -244,3 +244,20 @@ def test_a_lifespan_passes_the_edge_untouched(log: Logs) -> None:
     asyncio.run(edge(app)[0](scope, nothing, nothing))  # type: ignore[arg-type]
     assert seen == [scope]
     assert log == []
+
+
+def test_limits_of_a_prefix_hold_below_it_and_nowhere_else(log: Logs) -> None:
+    app, _ = edge(echo, max_body_bytes=5)
+    app.allow("/files/", Limits(50, 1))
+    assert call(app, "POST", "/files/a", b"x" * 50).status == 200
+    assert (
+        call(app, "POST", "/files/a", b"x" * 51).error["message"]
+        == "The body has at least 51 bytes; at most 50 are taken."
+    )
+    assert call(app, "POST", "/files", b"x" * 6).status == 413
+
+
+def test_a_time_of_a_prefix_holds_below_it_and_nowhere_else(log: Logs) -> None:
+    app, _ = edge(slow, request_timeout_s=10)
+    app.allow("/files/", Limits(50, 0.05))
+    assert "not ready within 0.05 s" in call(app, "GET", "/files/a").error["message"]

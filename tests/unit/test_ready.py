@@ -81,12 +81,12 @@ def test_the_curl_line_posts_the_first_example_quoted_for_a_shell(service: Servi
 
 
 def test_without_an_example_the_curl_line_asks_for_the_declared_sample(service: Service) -> None:
-    service.answers["/openapi.json"] = (200, {"paths": {"/ask": posting({})}})
+    service.answers["/openapi.json"] = (200, {"paths": {"/ask": posting({}), "/predict/test": {"get": {}}}})
     assert curl_line(service.url) == f"curl -s {service.url}/predict/test"
 
 
-def test_without_a_document_the_curl_line_asks_for_the_declared_sample(service: Service) -> None:
-    assert curl_line(service.url) == f"curl -s {service.url}/predict/test"
+def test_without_a_document_the_curl_line_asks_for_what_every_service_answers(service: Service) -> None:
+    assert curl_line(service.url) == f"curl -s {service.url}/health"
 
 
 def test_an_example_that_nobody_would_type_is_not_shown(service: Service) -> None:
@@ -98,3 +98,13 @@ def test_an_example_that_nobody_would_type_is_not_shown(service: Service) -> Non
 def test_a_bare_model_server_is_asked_what_it_is(service: Service) -> None:
     service.answers["/openapi.json"] = (200, {"paths": {"/v2": {"get": {}}, "/v2/infer": posting({})}})
     assert curl_line(service.url) == f"curl -s {service.url}/v2"
+
+
+def test_a_route_that_needs_a_token_is_not_suggested(service: Service) -> None:
+    guarded = {"post": posting({"example": {"name": "x"}})["post"] | {"security": [{"bearer": []}]}}  # type: ignore[operator]
+    health = {"get": {"tags": ["operation"]}}
+    paths = {"/add": guarded, "/health": health, "/things/{id}": {"get": {}}, "/things": {"get": {}}}
+    service.answers["/openapi.json"] = (200, {"paths": paths})
+    assert curl_line(service.url) == f"curl -s {service.url}/things"
+    service.answers["/openapi.json"] = (200, {"paths": {"/add": guarded, "/health": health}})
+    assert curl_line(service.url) == f"curl -s {service.url}/health"
