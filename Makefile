@@ -48,7 +48,8 @@ type: everything  ## mypy --strict
 	@cd $(ROOT) && exec $(PY) -m mypy
 
 bench: everything models  ## the benchmarks, into benchmarks/results
-	@cd $(ROOT) && $(PY) -m benchmarks.web_single && $(PY) -m benchmarks.model_server && $(PY) -m benchmarks.prep_pred
+	@cd $(ROOT) && $(PY) -m benchmarks.web_single && $(PY) -m benchmarks.model_server && $(PY) -m benchmarks.prep_pred && \
+		$(PY) -m benchmarks.release
 
 docs: everything  ## write the generated parts of the READMEs
 	@cd $(ROOT) && exec $(PY) -m mk.docs

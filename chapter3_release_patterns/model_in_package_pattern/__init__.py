@@ -1,0 +1,1 @@
+"""Release a model as a versioned Python package, and serve every model package that is installed."""
