@@ -44,6 +44,7 @@ def _configure_stdlib(settings: Settings, shared: list[Processor], render: list[
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level.upper())
+    logging.getLogger("alembic").setLevel(max(root.level, logging.WARNING))  # it tells of every look at a database
 
 
 def _text_renderer() -> Processor:
@@ -52,6 +53,7 @@ def _text_renderer() -> Processor:
         timestamp_key="time",
         pad_event_to=0,
         repr_native_str=True,  # a caller's path must not speak to the terminal
+        exception_formatter=structlog.dev.plain_traceback,  # the others print local variables, secrets among them
     )
 
 

@@ -77,6 +77,11 @@ def test_a_trace_in_text_follows_its_line(monkeypatch: pytest.MonkeyPatch) -> No
     assert "ZeroDivisionError: division by zero" in text[1:]
 
 
+def test_a_trace_in_text_shows_no_values_of_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = "def f(token):\n  try: 1 / 0\n  except ZeroDivisionError: log.exception('oh')\nf('s' + '3cret')"
+    assert "s3cret" not in "\n".join(run(body, monkeypatch, LOG_FORMAT="text"))
+
+
 def test_a_callers_text_can_neither_begin_a_line_nor_steer_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     (line,) = run("log.info('request', path='/\\nfake\\x1b[31m', other='/\\x1b[2J')", monkeypatch, LOG_FORMAT="text")
     assert "\x1b" not in line
