@@ -1,5 +1,6 @@
 # The verbs of a pattern, the same for all. A pattern's Makefile sets what differs and includes this file:
 #   MODELS   the models it serves, by the names that `python -m mlsys.train` takes
+#   NEEDS    categories of Pipfile.lock beyond those of every service (database, packaging)
 #   PICTURES yes, if it needs the sample photographs in models/pictures/
 #   SECRETS  names of the variables that get random values, once, in .run/secrets.env; what the environment has, wins
 # The root's Makefile includes it too (AT_ROOT), so that `make run PATTERN=…` needs no make under make, which would
@@ -17,7 +18,7 @@ NAMESPACE = $(subst _,-,$(notdir $(PATTERN_DIRECTORY)))
 .PHONY: run stop demo build up down deploy undeploy model_files secrets serving_environment
 
 serving_environment:
-	$(call install,packages local inference training database packaging)
+	$(call install,packages local inference training $(NEEDS))
 
 model_files: serving_environment
 	@cd $(ROOT) && $(if $(MODELS),exec $(PY) -m mlsys.train $(MODELS),true)
