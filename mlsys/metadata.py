@@ -80,14 +80,14 @@ def properties(model: bytes) -> list[tuple[str, str]]:
     Raises: ModelError if the bytes are not whole protobuf messages.
     """
     return [
-        (fields.get(1, b"").decode(errors="replace"), fields.get(2, b"").decode(errors="replace"))
-        for number, entry in _fields(memoryview(model))
+        (found.get(1, b"").decode(errors="replace"), found.get(2, b"").decode(errors="replace"))
+        for number, entry in fields(memoryview(model))
         if number == 14
-        for fields in [{n: bytes(v) for n, v in _fields(entry)}]
+        for found in [{n: bytes(v) for n, v in fields(entry)}]
     ]
 
 
-def _fields(message: memoryview) -> list[tuple[int, memoryview]]:
+def fields(message: memoryview) -> list[tuple[int, memoryview]]:
     """(field number, value) of each length-delimited field of a protobuf message; scalars are stepped over."""
     found, at = [], 0
     try:
@@ -117,3 +117,5 @@ def _varint(message: memoryview, at: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, at
         shift += 7
+        if shift > 63:  # no number of the format is longer; without this, a file of 0xff costs the square of its length
+            raise IndexError

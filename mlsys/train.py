@@ -9,6 +9,7 @@ import importlib
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, NoReturn
@@ -60,18 +61,41 @@ def parser(description: str | None) -> Parser:
     options.add_argument("--test_size", type=test_size, default=TEST_SIZE, help="share of flowers to test on (0.3)")
     options.add_argument("--output", type=Path, default=ROOT / "models", help="folder of the model files")
     options.add_argument("--save", action="store_true", help="write the plots that the README shows into img/")
+    add_registry(options)
     return options
+
+
+def add_registry(options: argparse.ArgumentParser) -> None:
+    """The option `--registry`, for every command that trains."""
+    options.add_argument(
+        "--registry", metavar="URL", help="make the file a version in this registry (its token: REGISTRY_TOKEN)"
+    )
+
+
+def registrar(url: str | None) -> Callable[[Path], None]:
+    """What registers a model file and says so; it does nothing without a URL.
+
+    Raises: SystemExit with one sentence if the registry cannot be used, before the hours that training may take.
+    """
+    if url is None:
+        return lambda _: None
+    from . import registration  # imports an HTTP client, which training alone has no use for
+
+    registry = registration.registry(url)
+    return lambda model: say(f"  {registration.told(registry, model)}")
 
 
 def study(name: str, options: argparse.Namespace) -> None:
     """Build one model in any case, log the run and its plots, and print what was measured: what `make train` does."""
     plots, tracking = _study_tools()
+    register = registrar(options.registry)
     started = time.monotonic()
     trained = build(name, options.output, options.test_size)
     say(_line(trained, options.output, started))
     for metric, value in trained.metadata.metrics.items():
         say(f"  {metric:32} {value:.4f}")
     say(f"  MLflow run {tracking.log(trained, file_of(name, options.output))}; see it with `make ui`")
+    register(file_of(name, options.output))
     if options.save:
         folder = ROOT.joinpath(*trained.project.trainer.split(".")[:-1], "img")
         say(f"  plots in {os.path.relpath(folder)}: {', '.join(path.name for path in plots.save(trained, folder))}")
@@ -103,19 +127,25 @@ def main() -> None:
     """Build what is named and stale, a line each."""
     options = _arguments()
     tracking = _study_tools()[1] if options.track else None
+    register = registrar(options.registry)
     for name in options.names:
-        started = time.monotonic()
-        path = file_of(name, options.output)
-        if name not in trainers():
-            say(f"{name}: {_copy(name, path)}, {os.path.relpath(path)}")
-            continue
-        if not options.track and stamp.unchanged(path, trainers()[name], options.test_size):
-            say(f"{name}: unchanged, {os.path.relpath(path)}")
-            continue
-        trained = build(name, options.output, options.test_size or TEST_SIZE)
-        say(_line(trained, options.output, started))
-        if tracking:
-            say(f"  MLflow run {tracking.log(trained, path)}")
+        _make(name, options, tracking)
+        register(file_of(name, options.output))
+
+
+def _make(name: str, options: argparse.Namespace, tracking: ModuleType | None) -> None:
+    started = time.monotonic()
+    path = file_of(name, options.output)
+    if name not in trainers():
+        say(f"{name}: {_copy(name, path)}, {os.path.relpath(path)}")
+        return
+    if not tracking and stamp.unchanged(path, trainers()[name], options.test_size):
+        say(f"{name}: unchanged, {os.path.relpath(path)}")
+        return
+    trained = build(name, options.output, options.test_size or TEST_SIZE)
+    say(_line(trained, options.output, started))
+    if tracking:
+        say(f"  MLflow run {tracking.log(trained, path)}")
 
 
 def say(line: str) -> None:
@@ -150,6 +180,7 @@ def _arguments() -> argparse.Namespace:
     options.add_argument("--test_size", type=test_size, help="share of flowers to test on (as before, else 0.3)")
     options.add_argument("--output", type=Path, default=ROOT / "models", help="folder of the model files")
     options.add_argument("--track", action="store_true", help="build in any case, and log runs and plots with MLflow")
+    add_registry(options)
     found = options.parse_args()
     if unknown := [name for name in found.names if name not in {*_names(), "all"}]:
         options.error(f"there is no model {unknown[0]!r}: give all, or any of {', '.join(_names())}")

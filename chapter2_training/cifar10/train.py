@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mlsys.catalogue import ROOT
 from mlsys.errors import StartupError
-from mlsys.train import Parser, say
+from mlsys.train import Parser, add_registry, registrar, say
 
 from . import memory
 from .recipe import RECIPES
@@ -59,6 +59,7 @@ def parser() -> Parser:
     options.add_argument("--work", type=Path, default=WORK, help="folder of the steps")
     options.add_argument("--output", type=Path, default=ROOT / "models", help="folder of the model files")
     options.add_argument("--save", action="store_true", help="write the plots that the README shows into img/")
+    add_registry(options)
     options.add_argument("--ship", choices=["yes"], help="write what the repository ships into pretrained/")
     return options
 
@@ -69,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     recipe = RECIPES[given.model_type]
     changes = {name: getattr(given, name) for name in ("epochs", "batch_size", "learning_rate", "seed")}
     recipe = replace(recipe, **{name: value for name, value in changes.items() if value is not None})
+    register = registrar(given.registry)
     memory.keep_freed()
     from . import pipeline, publish, ship  # these import torch, which finding out what can be trained does not need
     from .steps import Passing
@@ -91,6 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(" ".join(str(error).split())) from error  # tarfile's own reasons have several lines
     except OSError as error:  # without a name where a full disk ends a write
         raise SystemExit(f"{error.filename or 'A file'} cannot be used ({error.strerror or error}).") from error
+    for model in released.files.values():
+        register(model)
     if released.refusal:
         raise SystemExit(released.refusal)
 

@@ -26,19 +26,20 @@ class Stack:
 
     def __init__(self, pattern: Path, *overrides: Path, **environment: str) -> None:
         self.port = free_port()
+        self._pattern = pattern
         self._label = f"com.docker.compose.project={(project := f'test{uuid.uuid4().hex}')}"
         files = [argument for file in (pattern / COMPOSE_FILE, *overrides) for argument in ("-f", str(file))]
         self._compose = [*_compose_program(), "-p", project, *files]
         ports = {name: str(port) for name, port in free({"PORT", *_published(pattern)}).items()}
-        self._environment = {**ports, "PORT": str(self.port), **environment}
+        self._environment = {**ports, **_secrets(pattern), "PORT": str(self.port), **environment}
 
     def up(self) -> None:
         """Start it, without building."""
         self._run("up", "-d", "--no-build")
 
     def build(self) -> None:
-        """Build its images."""
-        self._run("build")
+        """Build its images, as a person does: the Makefile may know more about that than the Compose file."""
+        _run(["make", "-C", str(self._pattern), "build", f"COMPOSE={' '.join(_compose_program())}"])
 
     def down(self) -> None:
         """Remove all that it left."""
@@ -51,11 +52,16 @@ class Stack:
         return found
 
     def is_healthy(self) -> bool:
-        """Whether all run, and those that have a health check pass it. Raises: AssertionError if one has ended."""
+        """Whether all run, and those that have a health check pass it. Raises: AssertionError if one has failed.
+
+        One that did its work and ended, as a migration does, is as good as healthy.
+        """
         states = []
         for container in self.containers():
             state = container["State"]
-            assert state["Status"] != "exited", docker("logs", container["Id"])
+            if state["Status"] == "exited":
+                assert state["ExitCode"] == 0, docker("logs", container["Id"])
+                continue
             states.append(state.get("Health", {"Status": "healthy"})["Status"] if state["Running"] else state["Status"])
         return set(states) == {"healthy"}
 
@@ -82,6 +88,12 @@ def _run(command: list[str], environment: dict[str, str] | None = None, *, check
 def _published(pattern: Path) -> list[str]:
     """The variables that choose on which ports the services are reached."""
     return re.findall(r"\$\{([A-Z_]*PORT):-\d+\}:", (pattern / COMPOSE_FILE).read_text())
+
+
+def _secrets(pattern: Path) -> dict[str, str]:
+    """A value for each variable that has no default, as `make up` gives them."""
+    names = re.findall(r"\$\{([A-Z_]+):\?", (pattern / COMPOSE_FILE).read_text())
+    return {name: uuid.uuid4().hex for name in names}
 
 
 @cache

@@ -16,6 +16,8 @@ from mlsys.catalogue import ROOT, Entry
 from mlsys.settings import Settings
 
 PATTERNS = [entry.directory for entry in catalogue.patterns()]
+STAND_INS = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none", "OPEN_WRITES": "true"}
+"""With these every app can be built, though not used: it connects to nothing before it serves."""
 PROCESS_WIDE = {"TMPDIR", "TZ"}
 """Variables that a container may set though they are no settings. So are those of OpenTelemetry, OTEL_*."""
 
@@ -53,7 +55,8 @@ class Dockerfile:
     @property
     def sources(self) -> list[str]:
         """What COPY takes from the build context."""
-        return [source for argument in self.all("COPY") for source in shlex.split(argument)[:-1] if source[:2] != "--"]
+        copies = [shlex.split(argument) for argument in self.all("COPY") if "--from=" not in argument]
+        return [source for words in copies for source in words[:-1] if source[:2] != "--"]
 
 
 @cache
@@ -136,8 +139,10 @@ def settings(pattern: Path, container: Yaml) -> type[Settings]:
 
 def unknown_variables(pattern: Path, container: Yaml) -> set[str]:
     """The variables set for a container that nothing reads."""
+    values = environment(container)
     known = {name.upper() for name in settings(pattern, container).model_fields} | PROCESS_WIDE
-    return {name for name in environment(container) if name not in known and not name.startswith("OTEL_")}
+    known |= {name for value in values.values() for name in re.findall(r"\$\((\w+)\)", value)}  # parts of others
+    return {name for name in values if name not in known and not name.startswith("OTEL_")}
 
 
 def setting(pattern: Path, container: Yaml, name: str) -> str:
@@ -169,6 +174,7 @@ def routes(pattern: Path, container: Yaml) -> set[str]:
 def _routes(target: str, models: str) -> set[str]:
     module, _, factory = target.partition(":")
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("MODELS", models)
+        for name, value in {**STAND_INS, "MODELS": models}.items():
+            environment.setenv(name, value)
         app = getattr(importlib.import_module(module), factory)()
     return {path for path, operations in app.openapi()["paths"].items() if "get" in operations}

@@ -92,3 +92,8 @@ def test_arbitrary_bytes_are_read_or_refused(content: bytes) -> None:
         assert isinstance(metadata.properties(content), list)
     except ModelError as error:
         assert "not a whole ONNX file" in str(error)  # both outcomes are right
+
+
+def test_a_number_longer_than_any_is_refused_at_once() -> None:
+    with pytest.raises(ModelError, match="not a whole ONNX file"):
+        metadata.properties(b"\xff" * 3_000_000)  # minutes, if each byte were added to the number

@@ -10,6 +10,7 @@ import pytest
 from mlsys import shipped
 from mlsys.catalogue import ROOT
 from mlsys.model import Model
+from mlsys.testing import free_port
 from mlsys.train import trainers
 
 
@@ -125,3 +126,19 @@ def test_without_its_packages_tracking_is_refused_with_one_sentence_and_building
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == "Tracking needs mlflow: install the category `tracking`, as `make train` does.\n"
     assert subprocess.run(run, cwd=ROOT, stdout=subprocess.DEVNULL, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [("nowhere", "is not of the form http://host:port."), (f"http://127.0.0.1:{free_port()}", "does not answer: ")],
+)
+@pytest.mark.parametrize("module", ["mlsys.train", "chapter2_training.cifar10.train"])
+def test_a_registry_that_cannot_be_used_is_told_in_one_sentence_before_anything_is_trained(
+    tmp_path: Path, module: str, url: str, reason: str
+) -> None:
+    names = ["iris_outlier"] if module == "mlsys.train" else []
+    result = command(*names, "--output", str(tmp_path), "--registry", url, module=module)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert reason in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
