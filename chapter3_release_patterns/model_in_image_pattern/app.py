@@ -1,10 +1,10 @@
 """Assembly: the image's own model, verified, and the routes of an Iris service."""
 
 import structlog
-from typing_extensions import TypedDict
 
 from mlsys import iris
 from mlsys.app import Service
+from mlsys.iris_service import Description, IrisModel, add_routes, describe
 from mlsys.model import Model
 from mlsys.openapi import example
 from mlsys.server.repository import Models, Served
@@ -12,19 +12,12 @@ from mlsys.server.rest import mount
 
 from . import __doc__ as intent  # the pattern's one sentence
 from . import identity
-from .predictor import IrisPredictor
 from .settings import Settings
 
 
-class Metadata(TypedDict):
+class Metadata(Description):
     """What goes in, what comes out, which model answers, and which one the image was built with."""
 
-    data_type: str
-    data_structure: str
-    data_sample: list[list[float]]
-    prediction_type: str
-    prediction_structure: str
-    prediction_sample: list[float]
     model: dict[str, str]
     image: dict[str, str | None]
 
@@ -43,7 +36,7 @@ def create_app(settings: Settings | None = None) -> Service:
     """The service, with its model loaded. Raises: SettingsError, ModelError."""
     settings = settings or Settings()
     model = load(settings)
-    predictor = IrisPredictor(model)
+    predictor = IrisModel(model)
     service = Service(title="model_in_image_pattern", description=intent or "", settings=settings)
     service.metrics.show_model(model.metadata.name, model.sha256)
     image = {"model_sha256": settings.model_sha256}
@@ -56,56 +49,17 @@ def create_app(settings: Settings | None = None) -> Service:
 
     service.start_when("model", say_which, within_s=1)  # in the log of the worker that serves, before it does
     service.ready_when("model", model_answers)
-    add_description(service, model, predictor, image)
-    add_predictions(service, predictor)
+    add_routes(service, predictor)
+    add_metadata(service, model, describe(predictor.probabilities(iris.SAMPLE[0])), image)
     mount(service, Models(Served(model.metadata.name, model.network)))  # /v2: batches, and clients of other servers
     return service
 
 
-def add_description(service: Service, model: Model, predictor: IrisPredictor, image: dict[str, str | None]) -> None:
-    """The routes that say what the service takes and gives."""
-    labels = {str(index): name for index, name in enumerate(iris.LABELS)}
-    described = Metadata(
-        data_type="float32",
-        data_structure="(1,4)",
-        data_sample=iris.SAMPLE,
-        prediction_type="float32",
-        prediction_structure="(1,3)",  # as the book has it; the answer is the one row
-        prediction_sample=predictor.probabilities(iris.SAMPLE[0]),
-        model={"name": model.metadata.name, "sha256": model.sha256},
-        image=image,
-    )
+def add_metadata(service: Service, model: Model, described: Description, image: dict[str, str | None]) -> None:
+    """The route that says what the service takes and gives, and which model it has."""
+    about = Metadata(**described, model={"name": model.metadata.name, "sha256": model.sha256}, image=image)
 
-    @service.get("/metadata", responses=example(described))
+    @service.get("/metadata", responses=example(about))
     async def metadata() -> Metadata:
         """Shapes and types of input and output, the model's name and sha256, and the image's (null without one)."""
-        return described
-
-    @service.get("/label", responses=example(labels))
-    async def label() -> dict[str, str]:
-        """The classes, in the order of the probabilities."""
-        return labels
-
-
-def add_predictions(service: Service, predictor: IrisPredictor) -> None:
-    """The routes that predict: the sample, and what the caller sends."""
-
-    @service.get("/predict/test", responses=example({"prediction": predictor.probabilities(iris.SAMPLE[0])}))
-    async def predict_test() -> iris.Probabilities:
-        """Probabilities of the sample."""
-        return {"prediction": predictor.probabilities(iris.SAMPLE[0])}
-
-    @service.get("/predict/test/label", responses=example({"prediction": predictor.label(iris.SAMPLE[0])}))
-    async def predict_test_label() -> iris.Label:
-        """Most probable class of the sample."""
-        return {"prediction": predictor.label(iris.SAMPLE[0])}
-
-    @service.fast_post("/predict")
-    async def predict(flower: iris.Flower) -> iris.Probabilities:
-        """Probabilities of one flower."""
-        return {"prediction": predictor.probabilities(flower.data[0])}
-
-    @service.fast_post("/predict/label")
-    async def predict_label(flower: iris.Flower) -> iris.Label:
-        """Most probable class of one flower."""
-        return {"prediction": predictor.label(flower.data[0])}
+        return about

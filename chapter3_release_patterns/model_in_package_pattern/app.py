@@ -1,12 +1,14 @@
 """Assembly: every model package of the environment is opened, listed and served; one of them is the default."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from prometheus_client import Gauge
 
 from mlsys.app import Service
-from mlsys.errors import StartupError
+from mlsys.errors import ModelError, StartupError
+from mlsys.iris_service import IrisModel, add_routes
+from mlsys.model import Model
 from mlsys.network import Network
 from mlsys.server.repository import Models, Served
 from mlsys.server.rest import mount
@@ -14,9 +16,26 @@ from mlsys.server.rest import mount
 from . import __doc__ as intent  # the pattern's one sentence
 from . import packages
 from .packages import Package
-from .predictor import IrisPredictor
-from .routes import Listed, add_description, add_predictions
+from .routes import Listed, add_description
 from .settings import Settings
+
+OUTPUTS = ["label", "probabilities"]
+
+
+class Default:
+    """Answers by the default model. Where its package is not installed the service does not start, and nobody asks."""
+
+    def __init__(self, name: str, networks: Mapping[str, Network]) -> None:
+        """Raises: ModelError if it is there and no model of Iris species."""
+        self._models = [_of_flowers(name, networks[name])] if name in networks else []
+
+    def probabilities(self, flower: list[float]) -> list[float]:
+        """Probabilities [3] of one flower [4] in centimetres."""
+        return self._models[0].probabilities(flower)
+
+    def label(self, flower: list[float]) -> str:
+        """The class of one flower [4] in centimetres."""
+        return self._models[0].label(flower)
 
 
 def create_app(settings: Settings | None = None) -> Service:
@@ -31,7 +50,7 @@ def create_app(settings: Settings | None = None) -> Service:
     listed = [_listed(package, networks[package.name], default) for package in found]
     service = Service(title="model_in_package_pattern", description=intent or "", settings=settings)
     _show(service, listed)
-    flowers = {name: IrisPredictor(name, network) for name, network in networks.items() if name == default}
+    predictor = Default(default, networks)
 
     async def default_is_installed() -> None:
         if default not in networks:
@@ -45,10 +64,21 @@ def create_app(settings: Settings | None = None) -> Service:
     service.start_when("packages", default_is_installed, within_s=1)
     for name, network in networks.items():
         service.ready_when(name, partial(_answers, network))
-    add_description(service, listed, lambda: flowers[default])
-    add_predictions(service, lambda: flowers[default])
+    add_description(service, listed, predictor)
+    add_routes(service, predictor)
     mount(service, Models(*(Served(name, network) for name, network in networks.items())))  # /v2: each by its name
     return service
+
+
+def _of_flowers(name: str, network: Network) -> IrisModel:
+    try:
+        if network.metadata is None or [tensor.name for tensor in network.outputs] != OUTPUTS:
+            raise ModelError("it is no classifier with probabilities")
+        return IrisModel(Model(network, network.metadata))
+    except ModelError as error:
+        raise ModelError(
+            f"DEFAULT_MODEL={name} is not a model of Iris species with probabilities: name one that is."
+        ) from error
 
 
 def _listed(package: Package, network: Network, default: str) -> Listed:

@@ -4,13 +4,12 @@ from datetime import UTC, datetime
 
 from typing_extensions import TypedDict
 
-from mlsys import iris
+from mlsys import iris_service
 
 from .report import Report
 from .swap import Served, Swap
 
 SHA256 = "0" * 64
-PREDICTION = [0.97, 0.02, 0.01]
 
 
 class Identity(TypedDict):
@@ -43,15 +42,9 @@ class Release(TypedDict):
     trouble: str | None
 
 
-class Metadata(TypedDict):
+class Metadata(iris_service.Description):
     """What goes in, what comes out, and which model answers now."""
 
-    data_type: str
-    data_structure: str
-    data_sample: list[list[float]]
-    prediction_type: str
-    prediction_structure: str
-    prediction_sample: list[float]
     model: dict[str, str]
 
 
@@ -67,15 +60,8 @@ RELEASE = Release(
 
 def metadata(prediction: list[float], name: str, release: str, sha256: str) -> Metadata:
     """The book's keys, and the model's identity."""
-    return Metadata(
-        data_type="float32",
-        data_structure="(1,4)",
-        data_sample=iris.SAMPLE,
-        prediction_type="float32",
-        prediction_structure="(1,3)",  # as the book has it; the answer is the one row
-        prediction_sample=prediction,
-        model={"name": name, "release": release, "sha256": sha256},
-    )
+    model = {"name": name, "release": release, "sha256": sha256}
+    return Metadata(**iris_service.describe(prediction), model=model)
 
 
 def release(swap: Swap, serving: Served, report: Report, source: str) -> Release:

@@ -13,8 +13,8 @@ import pytest
 
 from mlsys import iris
 from mlsys.errors import ModelError
+from mlsys.iris_service import IrisModel
 
-from .. import predictor
 from ..swap import TIMED, Bounds, Served, Swap
 
 
@@ -45,7 +45,7 @@ def test_a_good_model_passes_and_serves(swap: Swap, place: Place, svc: bytes) ->
     swap.put(swap.inspect("1.0.0", *place(svc)))
     with swap.use() as served:
         assert (served.release, served.sha256) == ("1.0.0", hashlib.sha256(svc).hexdigest())
-        assert predictor.label(served.model, iris.SAMPLE[0]) == "setosa"
+        assert IrisModel(served.model).label(iris.SAMPLE[0]) == "setosa"
 
 
 def test_without_a_model_nothing_is_served(swap: Swap) -> None:
@@ -62,7 +62,7 @@ def test_a_request_ends_on_the_model_it_began_with_and_the_old_one_is_drained_wh
         with swap.use() as later:
             assert later.release == "1.1.0"
         assert begun.release == "1.0.0"
-        assert predictor.label(begun.model, iris.SAMPLE[0]) == "setosa"
+        assert IrisModel(begun.model).label(iris.SAMPLE[0]) == "setosa"
         assert swap.previous is begun
         assert begun.in_use == 1
     assert begun.in_use == 0
