@@ -164,7 +164,8 @@ def _method(report: Report) -> list[str]:
         "- load: a copy of the file to an HTTP server; the model-load pattern's loader, which verifies, writes through "
         "to the disk and keeps the model before.",
         "- package: the model-in-package pattern's `wheel`, which opens the model, compresses and writes it, onto an "
-        "HTTP server; `pip install --upgrade --target` with pip's cache, empty at the beginning of a round.",
+        "HTTP server; `pip install --target` into an empty folder, with pip's cache, which is empty when a "
+        "round begins.",
         "- Programs are started for each step, and their start is in the seconds. A machine far away adds the time of "
         "its network for the bytes moved.",
         f"- Not in the seconds: to verify and open the model ({opened}), which is the same for all; and to start the "

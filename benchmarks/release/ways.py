@@ -110,16 +110,8 @@ class Package:
     def arrive(self, edition: Edition) -> int:
         """Install it in the place of the one that is there."""
         self._shelf.reset()
-        pip = [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-deps",
-            "--upgrade",
-        ]
+        shutil.rmtree(self._site, ignore_errors=True)  # --upgrade would leave the metadata of both in a target
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
         trusted = ["--trusted-host", self._shelf.url.removeprefix("http://")]  # of others pip caches nothing by http
         where = ["--no-index", "--find-links", self._shelf.url, *trusted, "--target", str(self._site)]
         what = f"mlsys-model-{edition.name.replace('_', '-')}=={edition.version}"

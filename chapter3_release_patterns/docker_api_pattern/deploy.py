@@ -22,7 +22,7 @@ def deploy(options: argparse.Namespace) -> int:
         good = machine.good()
         pause = partial(time.sleep, options.every)
         outcome = roll_out(machine, image, within_s=options.within, clock=time.monotonic, pause=pause, tell=_tell)
-        if outcome is Outcome.RELEASED:
+        if outcome is Outcome.RELEASED and good != image:  # else the image before would go, and with it the way back
             tidy(machine, image, good)
     _tell(outcome.sentence.format(image=image, good=good, within_s=options.within))
     if outcome is not Outcome.RELEASED:
@@ -44,6 +44,13 @@ def _port(given: str) -> int:
     return int(given)
 
 
+def _seconds(given: str) -> float:
+    seconds = float(given)  # argparse tells what is no number
+    if not 0 < seconds < 3600:
+        raise argparse.ArgumentTypeError(f"{given!r} is no time in seconds, between 0 and 3600.")
+    return seconds
+
+
 def _tell(sentence: str) -> None:
     sys.stdout.write(f"{sentence}\n")
     sys.stdout.flush()
@@ -57,10 +64,15 @@ def main() -> None:
     parser.add_argument("--tag", default="", help="a release, to return to it by hand; without, what is built here")
     parser.add_argument("--port", type=_port, default=8000, help="on which the machine serves")
     parser.add_argument("--ssh-config", default="", help="instead of ~/.ssh/config")
-    parser.add_argument("--within", type=float, default=60, help="seconds that an image is given to get healthy")
-    parser.add_argument("--every", type=float, default=1, help="seconds between two looks")
+    parser.add_argument("--within", type=_seconds, default=60, help="seconds that an image is given to get healthy")
+    parser.add_argument("--every", type=_seconds, default=1, help="seconds between two looks")
     try:
         sys.exit(deploy(parser.parse_args()))
+    except KeyboardInterrupt:
+        sys.stderr.write(
+            "Interrupted: nobody has watched what runs there now. Release again, or an earlier one by TAG=.\n"
+        )
+        sys.exit(130)
     except EngineError as error:
         sys.exit(f"Cannot deploy: {error}")
     except MachineError as error:

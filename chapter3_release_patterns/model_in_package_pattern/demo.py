@@ -27,8 +27,8 @@ from mlsys.parent import die_with_parent
 from mlsys.ports import free
 from mlsys.ready import reason_not_ready
 
+from .claim import MODEL
 from .install import install
-from .packages import MODEL
 from .releases import RELEASES, Release
 from .wheel import build
 

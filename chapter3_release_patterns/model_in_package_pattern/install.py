@@ -16,7 +16,7 @@ from pathlib import Path
 from mlsys.catalogue import ROOT
 from mlsys.errors import StartupError
 
-from .packages import MODEL
+from .claim import MODEL
 from .releases import RELEASES, Release
 from .wheel import DIST, build
 
@@ -31,10 +31,11 @@ def install(wheels: Iterable[Path], site: Path) -> None:
     site.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{site.name}-", dir=site.parent) as scratch:
         new, old = Path(scratch, "new"), Path(scratch, "old")
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"]
+        # A person's own settings, in files or as PIP_USER, PIP_REQUIRE_HASHES and the like, are about other packages.
+        pip = [sys.executable, "-m", "pip", "install", "--isolated", "--quiet", "--disable-pip-version-check"]
         # --no-deps: what serves is there already; that it is what the packages ask for is checked when they are opened.
-        command = [*pip, "--no-deps", "--no-compile", "--target", str(new), *map(str, wheels)]
-        environment = os.environ | {"PIP_CONFIG_FILE": os.devnull}  # a person's own settings are about other packages
+        command = [*pip, "--no-index", "--no-deps", "--no-compile", "--target", str(new), *map(str, wheels)]
+        environment = os.environ | {"PIP_CONFIG_FILE": os.devnull}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             raise StartupError(f"pip could not install into {site}: {(done.stderr.strip() or '?').splitlines()[-1]}")

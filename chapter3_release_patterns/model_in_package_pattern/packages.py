@@ -6,35 +6,26 @@ agreed: the package needs no code, and the service needs no list of models. pip 
 is whole, and the runtime one that it was built for, is checked here: pip checks both only while it installs.
 """
 
-import hashlib
 import importlib.resources
 import re
-import zipfile
-import zlib
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-import msgspec
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from mlsys.errors import ModelError
 from mlsys.network import Network
 
+from . import claim
+
 GROUP = "mlsys.models"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # what /v2/models/NAME can address
-MODEL, CLAIM = "model.onnx", "model.json"
-
-
-class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the build wrote down. A wheel's RECORD has digests too, but not everything that repackages one keeps it."""
-
-    name: str
-    sha256: str
-    size_bytes: int
 
 
 @dataclass(frozen=True)
@@ -61,11 +52,8 @@ class Package:
             for requirement in self.requires:
                 _require(requirement)
             files = self._files()
-            claim, content = _claim(files / CLAIM), _read(files / MODEL)
-            _compare("name", claim.name, self.name)
-            _compare("size", f"{claim.size_bytes} bytes", f"{len(content)} bytes")
-            _compare("sha256", claim.sha256, hashlib.sha256(content).hexdigest())
-            network = Network(Path(str(files / MODEL)), content, threads=threads)
+            content = claim.model(files, self.name, self.version)
+            network = Network(Path(str(files / claim.MODEL)), content, threads=threads)
             network.warm_up()
         except ModelError as error:
             raise ModelError(
@@ -82,38 +70,46 @@ class Package:
             raise ModelError(f"its entry point {self.name} = {self.point.value} cannot be imported ({said})") from error
 
 
-def find() -> list[Package]:
-    """The model packages of this environment, by the names of their models.
+def find(place: Path | None = None) -> list[Package]:
+    """The model packages of this environment, or of one folder or wheel of its path, by the names of their models.
 
     Raises: ModelError if two distributions offer a model of the same name, or one is there in two versions.
     """
     found: dict[str, Package] = {}
-    for package in _announced():
+    for package in _announced([str(place)] if place else sys.path):
         known = found.setdefault(package.name, package)
-        if canonicalize_name(known.distribution) != canonicalize_name(package.distribution):
+        if known.distribution != package.distribution:
             both = f"{known.distribution} and {package.distribution}"
             raise ModelError(f"Model {package.name} is in two packages, {both}: uninstall one of them.")
-        if known.place == package.place and known.version != package.version:
-            both = f"{known.version} and {package.version} of {known.distribution}"
-            raise ModelError(f"{known.place} has {both}, as a pip that was killed leaves it: make it anew.")
+        if known.place == package.place and known != package:
+            both = f"{known.version} ({known.point.value}) and {package.version} ({package.point.value})"
+            both += f" of {known.distribution}"
+            raise ModelError(f"{known.place} has {both}, as a killed pip leaves it: make it anew.")
     return sorted(found.values(), key=lambda package: package.name)
 
 
-def _announced() -> Iterable[Package]:
-    for distribution in metadata.distributions():  # in the order of sys.path: the first is what an import finds
+def _announced(path: list[str]) -> Iterable[Package]:
+    for distribution in metadata.distributions(path=path):  # in its order: the first is what an import finds
         place = str(distribution.locate_file("")).rstrip("/")
         try:
             points = distribution.entry_points.select(group=GROUP)
         except (TypeError, ValueError) as error:  # a line without "=", or bytes that are no text
-            raise ModelError(f"The entry points of {distribution.name} in {place} cannot be read.") from error
+            name, _, _ = _about(distribution, place)
+            raise ModelError(f"The entry points of {name} in {place} cannot be read.") from error
         for point in points:
-            if not distribution.name or not NAME.fullmatch(point.name):
-                who = distribution.name or "a package without METADATA"
-                raise ModelError(
-                    f"{place} has {who} that offers {point.name[:80]!r}: it is no name, or half a package."
-                )
-            needs = tuple(distribution.requires or ())
-            yield Package(point.name, distribution.name, distribution.version, needs, place, point)
+            name, version, needs = _about(distribution, place)
+            if not NAME.fullmatch(point.name):
+                raise ModelError(f"{place} has {name} that offers {point.name[:80]!r}, which is no name.")
+            yield Package(point.name, name, version, needs, place, point)
+
+
+def _about(distribution: metadata.Distribution, place: str) -> tuple[str, str, tuple[str, ...]]:
+    try:
+        about = distribution.metadata
+        name = canonicalize_name(about["Name"], validate=True)
+        return name, str(Version(about["Version"])), tuple(distribution.requires or ())
+    except (TypeError, ValueError) as error:  # there is none, or bytes that are no text
+        raise ModelError(f"{place} has a model package whose METADATA are missing or damaged: make it anew.") from error
 
 
 def _require(text: str) -> None:
@@ -122,29 +118,9 @@ def _require(text: str) -> None:
         if needed.marker and not needed.marker.evaluate({"extra": ""}):
             return
         there = metadata.version(needed.name)
-    except InvalidRequirement as error:
+    except ValueError as error:  # of packaging: the text, its marker, or the version that is there
         raise ModelError(f"its requirement {text!r} is none") from error
     except metadata.PackageNotFoundError as error:
         raise ModelError(f"it needs {text}, which is not installed") from error
     if not needed.specifier.contains(there, prereleases=True):
         raise ModelError(f"it needs {text}, and {there} is installed")
-
-
-def _claim(file: Traversable) -> Claim:
-    try:
-        return msgspec.json.decode(_read(file), type=Claim)
-    except msgspec.DecodeError as error:
-        raise ModelError(f"its {CLAIM} is not what the build writes: {error}") from error
-
-
-def _read(file: Traversable) -> bytes:
-    try:
-        return file.read_bytes()
-    except (OSError, zipfile.BadZipFile, zlib.error) as error:  # it may be read out of a wheel
-        said = getattr(error, "strerror", None) or str(error)
-        raise ModelError(f"its {file.name} cannot be read ({said.lower()})") from error
-
-
-def _compare(what: str, built: str, found: str) -> None:
-    if built != found:
-        raise ModelError(f"its model was built with the {what} {built} and now has {found}")

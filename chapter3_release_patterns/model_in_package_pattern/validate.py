@@ -31,15 +31,16 @@ def main() -> None:
     """Print the lines."""
     parser = argparse.ArgumentParser(prog=f"python -m {__spec__.name}", description=__doc__)
     parser.add_argument("place", nargs="?", type=Path, help="folder of an installation, or a wheel")
-    place: Path | None = parser.parse_args().place
+    given: Path | None = parser.parse_args().place
+    place = given.resolve() if given else None
     if place:
-        sys.path.insert(0, str(place.resolve()))
+        sys.path.insert(0, str(place))
     try:
-        found = [one for one in packages.find() if place is None or one.place == str(place.resolve())]
+        found = packages.find(place)
     except ModelError as error:
         sys.exit(str(error))
     if not found:
-        sys.exit(f"There is no model package in {place or 'this environment'}.")
+        sys.exit(f"There is no model package in {given or 'this environment'}.")
     lines, sound = reports(found)
     print(*lines, sep="\n")  # noqa: T201
     sys.exit(0 if sound else 1)

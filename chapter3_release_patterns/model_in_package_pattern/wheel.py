@@ -4,7 +4,6 @@ The wheel holds data and metadata, no code. The same model, version and lock giv
 """
 
 import argparse
-import hashlib
 import os
 import string
 import subprocess
@@ -21,7 +20,8 @@ from mlsys.catalogue import ROOT
 from mlsys.errors import ModelError, StartupError
 from mlsys.network import Network
 
-from .packages import CLAIM, GROUP, MODEL, Claim
+from .claim import CLAIM, MODEL, Claim
+from .packages import GROUP
 from .releases import RELEASES, Release
 
 DIST = Path(__file__).parent / ".run" / "dist"
@@ -67,7 +67,8 @@ def build(release: Release, model: Path, output: Path) -> Path:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             said = (done.stdout + done.stderr).strip().splitlines() or ["it said nothing"]
-            raise StartupError(f"The wheel of {release.name} could not be built: {said[-1]}")
+            reason = " ".join(said[-3:])  # the last two are a hint and that it failed
+            raise StartupError(f"The wheel of {release.name} could not be built: {reason}")
         (built,) = wheels.iterdir()
         output.mkdir(parents=True, exist_ok=True)
         stamp.replace(output / built.name, built.read_bytes())
@@ -76,7 +77,7 @@ def build(release: Release, model: Path, output: Path) -> Path:
 
 def _lay_out(project: Path, release: Release, content: bytes) -> None:
     """The source tree that the wheel is built from."""
-    claim = Claim(release.name, hashlib.sha256(content).hexdigest(), len(content))
+    claim = Claim.of(release.name, release.version, content)
     values = {
         "name": release.name,
         "version": release.version,

@@ -74,6 +74,8 @@ def test_a_way_by_loader_and_one_by_pip_bring_the_model_and_go_back_to_the_one_b
                 published, arrived = way.publish(edition), way.arrive(edition)
                 assert 900_000 < published <= arrived < published + 2_000
             assert way.arrive(editions[0]) < 2_000, "the machine had it"
+            there = [path.name for path in (tmp_path / "site").glob("*.dist-info")]
+            assert there in ([], ["mlsys_model_generated-1.0.1+random.dist-info"]), "else the pattern would refuse it"
             way.fresh()
             assert way.arrive(editions[0]) > 900_000
     assert ways.run(["true"]) == ""

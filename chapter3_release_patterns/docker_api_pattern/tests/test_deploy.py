@@ -122,6 +122,20 @@ def test_a_release_that_is_killed_does_not_become_the_one_to_return_to(machine: 
     assert serving(port) == A
 
 
+def test_a_release_that_is_interrupted_says_in_one_sentence_that_nobody_watches(machine: Machine, port: int) -> None:
+    assert release(machine, A, "--port", str(port)).returncode == 0
+    machine.build(B, fault="unready")
+    pressed = subprocess.Popen(
+        machine.command("--port", str(port)), env=machine.environment(), cwd=ROOT, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    eventually(lambda: any(call.startswith("run") and B in call for call in machine.calls()), deadline_s=30)
+    os.killpg(pressed.pid, signal.SIGINT)
+    said = pressed.communicate(timeout=30)[1]
+    assert (pressed.returncode, said.startswith("Interrupted: nobody has watched"), said.count("\n")) == (130, True, 1)
+    assert release(machine, C, "--port", str(port)).returncode == 0, "the lock is free again"
+
+
 def test_a_line_that_breaks_while_the_image_is_sent_changes_nothing(machine: Machine, port: int) -> None:
     assert release(machine, A, "--port", str(port)).returncode == 0
     machine.cut_at("docker load")
@@ -160,6 +174,8 @@ def test_an_earlier_release_is_named_by_its_tag_and_older_ones_are_removed(machi
         assert release(machine, tag, "--port", str(port)).returncode == 0
     assert machine.images() == [f"docker_api_pattern:{B}", f"docker_api_pattern:{C}"]
     loads = sum(call.startswith("load") for call in machine.calls())
+    assert machine.deploy("--port", str(port)).returncode == 0
+    assert B in "".join(machine.images()), "to release the same again does not take the way back"
     done = machine.deploy("--port", str(port), "--tag", B)
     assert done.stdout.endswith(f"docker_api_pattern:{B} is released.\n")
     assert sum(call.startswith("load") for call in machine.calls()) == loads, "it was there"
@@ -255,6 +271,12 @@ def test_a_tag_that_is_none_is_refused(tag: str) -> None:
 def test_a_port_that_is_none_is_refused(machine: Machine, port: str) -> None:
     done = machine.deploy("--port", port)
     assert (done.returncode, "argument --port" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(("option", "seconds"), [("--within", "nan"), ("--within", "x"), ("--every", "-1")])
+def test_a_time_that_is_none_is_refused(machine: Machine, option: str, seconds: str) -> None:
+    done = machine.deploy(f"{option}={seconds}")
+    assert (done.returncode, f"argument {option}" in done.stderr) == (2, True)
 
 
 def test_systemd_finds_no_fault_with_the_unit(tmp_path: Path) -> None:

@@ -94,7 +94,12 @@ class Site:
         head = [f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}"]
         (about / "METADATA").write_text("\n".join([*head, *(f"Requires-Dist: {need}" for need in requires)]) + "\n")
         (about / "entry_points.txt").write_text(f"[mlsys.models]\n{name} = {entry or module}\n")
-        claim = {"name": name, "sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}
+        claim = {
+            "name": name,
+            "version": version,
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "size_bytes": len(content),
+        }
         (files / "model.json").write_text(json.dumps(claim))
         (files / "model.onnx").write_bytes(content)
         if code is not None:

@@ -1,7 +1,9 @@
 import hashlib
 import json
 import pickle
+import shutil
 import sys
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -71,6 +73,13 @@ def test_the_package_that_comes_first_on_the_path_is_the_one_that_is_opened(
     assert package.open().sha256 == hashlib.sha256(content).hexdigest()
 
 
+def test_a_place_can_be_searched_alone(site: Site, content: bytes, tmp_path: Path) -> None:
+    site.add("iris_svc", content, distribution="acme-flowers")
+    place = Site(tmp_path / "place")
+    place.add("iris_svc", content, version="2.0.0+test")
+    assert [package.version for package in packages.find(place.folder)] == ["2.0.0+test"]
+
+
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "a flipped bit": (
         lambda files: (files / "model.onnx").write_bytes(flipped((files / "model.onnx").read_bytes())),
@@ -78,7 +87,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a truncated model": (
         lambda files: (files / "model.onnx").write_bytes((files / "model.onnx").read_bytes()[:-1]),
-        "was built with the size 9264 bytes and now has 9263 bytes",
+        r"was built with the size_bytes 9264 and now has 9263\.",
     ),
     "no model": (lambda files: (files / "model.onnx").unlink(), r"its model\.onnx cannot be read \(no such file"),
     "no claim": (lambda files: (files / "model.json").unlink(), r"its model\.json cannot be read \(no such file"),
@@ -151,6 +160,7 @@ def test_an_entry_point_that_names_no_package_is_refused(site: Site, content: by
         ("onnxruntime<1.0", r"it needs onnxruntime<1\.0, and"),
         ("no-such-runtime>=1", r"it needs no-such-runtime>=1, which is not installed"),
         ("onnxruntime>=>1", r"its requirement 'onnxruntime>=>1' is none"),
+        ("onnxruntime; python_version ~= 'x'", r"its requirement .* is none"),
     ],
 )
 def test_a_runtime_out_of_the_packages_range_is_refused_though_pip_never_looked(
@@ -179,21 +189,56 @@ def test_two_packages_that_overwrote_each_others_files_are_refused(site: Site, c
 def test_two_versions_in_one_place_are_what_a_killed_pip_leaves_and_are_refused(site: Site, content: bytes) -> None:
     site.add("iris_svc", content, version="1.0.0+test")
     site.add("iris_svc", content, version="1.1.0+test")
-    with pytest.raises(ModelError, match=r"has .* of mlsys-model-iris-svc, as a pip that was killed leaves it"):
+    with pytest.raises(ModelError, match=r"has .* of mlsys-model-iris-svc, as a killed pip leaves it"):
         packages.find()
 
 
-def test_a_package_that_lost_its_metadata_is_refused(site: Site, content: bytes) -> None:
+def test_one_package_that_announces_a_model_twice_is_refused(site: Site, content: bytes) -> None:
     site.add("iris_svc", content)
-    next(site.folder.glob("*.dist-info/METADATA")).unlink()
-    with pytest.raises(ModelError, match="has a package without METADATA that offers 'iris_svc'"):
+    announced = next(site.folder.glob("*.dist-info/entry_points.txt"))
+    announced.write_text(announced.read_text() + "iris_svc = elsewhere\n")
+    with pytest.raises(ModelError, match=r"has 1\.0\.0\+test \(mlsys_model_iris_svc\) and 1\.0\.0\+test \(elsewhere\)"):
         packages.find()
+
+
+def test_the_files_of_one_version_under_the_metadata_of_another_are_refused(site: Site, content: bytes) -> None:
+    site.add("iris_svc", content, version="1.0.0+test")
+    site.add("iris_svc", content, version="1.1.0+test")
+    shutil.rmtree(site.folder / "mlsys_model_iris_svc-1.1.0+test.dist-info")
+    refused(r"was built with the version 1\.1\.0\+test and now has 1\.0\.0\+test")
+
+
+@pytest.mark.parametrize(
+    "text", [None, b"", b"Name: x\n", b"Version: 1\n", b"Name: x\nVersion: ../../1\n", b"Name: \xff\nVersion: 1\n"]
+)
+def test_a_package_that_lost_its_metadata_is_refused(site: Site, content: bytes, text: bytes | None) -> None:
+    site.add("iris_svc", content)
+    lost = next(site.folder.glob("*.dist-info/METADATA"))
+    lost.write_bytes(text) if text is not None else lost.unlink()
+    with pytest.raises(ModelError, match="has a model package whose METADATA are missing or damaged: make it anew"):
+        packages.find()
+
+
+def test_a_zip_bomb_in_a_wheel_stays_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site(tmp_path / "site")
+    site.add("iris_svc", b"small")
+    wheel = tmp_path / "bomb-1.0.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in (path for path in site.folder.rglob("*") if path.is_file()):
+            content = bytes(200_000_000) if file.name == "model.onnx" else file.read_bytes()
+            archive.writestr(str(file.relative_to(site.folder)), content)
+    monkeypatch.syspath_prepend(str(wheel))
+    tracemalloc.start()
+    refused("was built with the size_bytes 5 and now has 6 or more")
+    assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    tracemalloc.stop()
+    forget()
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", "ирис", "a b", "a" * 10_000, "-a", "'; DROP TABLE models; --"])
 def test_a_name_that_no_path_can_address_is_refused(site: Site, content: bytes, name: str) -> None:
     site.add(name, content, distribution="acme-flowers")
-    with pytest.raises(ModelError, match=r"has acme-flowers that offers .*: it is no name") as refusal:
+    with pytest.raises(ModelError, match=r"has acme-flowers that offers .*, which is no name") as refusal:
         packages.find()
     assert len(str(refusal.value)) < 1000
 

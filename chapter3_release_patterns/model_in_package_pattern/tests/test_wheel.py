@@ -37,6 +37,7 @@ def test_the_wheel_holds_the_model_as_it_is_and_its_hash_and_no_code(
     sha256 = hashlib.sha256(content)
     assert json.loads(files["model.json"]) == {
         "name": "iris_svc",
+        "version": OLD.version,
         "sha256": sha256.hexdigest(),
         "size_bytes": len(content),
     }
@@ -81,6 +82,12 @@ def test_source_date_epoch_dates_the_files_of_the_wheel(
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1800000000")
     with zipfile.ZipFile(build(OLD, models / "iris_svc" / "model.onnx", tmp_path)) as archive:
         assert {entry.date_time[:3] for entry in archive.infolist()} == {(2027, 1, 15)}
+
+
+def test_a_build_that_fails_says_why(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
+    with pytest.raises(StartupError, match=r"of iris_svc could not be built: ValueError: .*'yesterday'"):
+        build(OLD, models / "iris_svc" / "model.onnx", tmp_path / "dist")
 
 
 @pytest.mark.parametrize("text", RELEASES)
