@@ -29,7 +29,7 @@ from .errors import (
 
 T = TypeVar("T")
 _JSON = {"content-type": "application/json"}
-_TIMEOUT = urllib3.Timeout(connect=3, read=30)
+_CHECKED_WITHIN = urllib3.Timeout(connect=3, read=300)  # an uploaded model is loaded, one after another, and answered
 _RETRY = urllib3.Retry(
     5,
     redirect=False,  # it would carry the token to whatever host the answer names
@@ -93,7 +93,7 @@ class Registry:
             raise StartupError("The registry's token holds characters that no HTTP header can carry.")
         self.url = url.rstrip("/")
         self._headers = {"authorization": f"Bearer {word}"} if word else {}
-        self._pool = urllib3.PoolManager(timeout=_TIMEOUT, retries=_RETRY, maxsize=8, block=False)
+        self._pool = urllib3.PoolManager(timeout=urllib3.Timeout(connect=3, read=30), retries=_RETRY, maxsize=8)
         self._tags: dict[str, tuple[str, Release]] = {}
 
     def close(self) -> None:
@@ -111,12 +111,11 @@ class Registry:
         """
         path = f"api/models/name/{_part(model)}/aliases/{_part(alias)}"
         tag, known = self._tags.get(path, ("", None))
-        response = self._send("GET", path, headers={"if-none-match": tag} if known else {})
+        response = self._send("GET", path, headers={"if-none-match": tag} if tag else {})
         if response.status == 304 and known:
             return known
         release = self._read(response, path, Release)
-        if response.headers.get("etag"):
-            self._tags[path] = (response.headers["etag"], release)
+        self._tags[path] = (response.headers.get("etag", ""), release)
         return release
 
     def fetch(self, release: Release, folder: Path) -> Path:
@@ -158,7 +157,8 @@ class Registry:
         with file.open("rb") as content:
             size = os.fstat(content.fileno()).st_size
             headers = {"content-type": "application/octet-stream", "content-length": str(size)}
-            self._read(self._send("PUT", path, body=content, headers=headers), path, dict[str, Any])
+            answer = self._send("PUT", path, body=content, headers=headers, timeout=_CHECKED_WITHIN)
+            self._read(answer, path, dict[str, Any])
         return sha256
 
     def register(self, model_id: str, version: str, sha256: str, **about: object) -> Release:
@@ -205,8 +205,8 @@ class Registry:
 
     def ask(self, method: str, path: str, kind: type[T], body: object = None) -> T:
         """Any call that has no method here: `path` is what stands after `/v1/`, `body` and answer are JSON."""
-        content = None if body is None else msgspec.json.encode(body)
-        return self._read(self._send(method, path, body=content, headers=_JSON if content else {}), path, kind)
+        about: dict[str, Any] = {} if body is None else {"body": msgspec.json.encode(body), "headers": _JSON}
+        return self._read(self._send(method, path, **about), path, kind)
 
     def _send(self, method: str, path: str, **about: Any) -> urllib3.BaseHTTPResponse:  # noqa: ANN401  # of urllib3
         about["headers"] = self._headers | about.get("headers", {})

@@ -25,6 +25,8 @@ from .inspection import Facts
 
 PART = ".part"
 """How the names of files end that are not finished."""
+_TRUSTED_S = 10.0
+"""Seconds for which a store that took a file is not tried again; one that did not is tried each time."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -44,6 +46,7 @@ class Store:
         self.memory_bytes = memory_bytes
         self.timeout_s = timeout_s
         self._stale_s = stale_s
+        self._writable_until = 0.0
 
     def facts(self, sha256: str) -> Facts | None:
         """What is in the artefact; None if there is none. Raises: InvalidInput if it is no digest, NotReady also if the
@@ -90,12 +93,18 @@ class Store:
             self._move(finished, f"{path}.onnx")
 
     def check(self) -> None:
-        """Raises: NotReady unless a file can be written and removed."""
+        """Raises: NotReady unless a file could be written and removed, now or a few seconds ago."""
+        if time.monotonic() < self._writable_until:
+            return  # /ready is asked often, and a bucket is paid by the request
         probe = self.part()
-        with self._answering() as system:
-            probe.touch()
-            self._move(probe, f"{self._root}/{probe.name}")
-            system.rm_file(f"{self._root}/{probe.name}")
+        try:
+            with self._answering() as system:
+                probe.touch()
+                self._move(probe, f"{self._root}/{probe.name}")
+                system.rm_file(f"{self._root}/{probe.name}")
+        finally:
+            probe.unlink(missing_ok=True)
+        self._writable_until = time.monotonic() + _TRUSTED_S
 
     def sweep(self) -> int:
         """Remove the unfinished files that a crash has left, and return their number."""

@@ -81,8 +81,9 @@ def add_experiments(api: APIRouter, database: Database, may_write: MayWrite) -> 
         """Record a training run of a model."""
         with database.session() as session:
             model = records.get(session, Model, new.model_id)
-            of = new.model_version_id and records.find_version(session, model, new.model_version_id).id
-            row = Experiment(**new.model_dump() | {"model_version_id": of or None})
+            named = new.model_version_id
+            of = None if named is None else records.find_version(session, model, named).id
+            row = Experiment(**new.model_dump() | {"model_version_id": of})
             session.add(row)
             session.flush()
             return answers.experiment(row)

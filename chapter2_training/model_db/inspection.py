@@ -120,10 +120,9 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         sys.stdout.buffer.write(msgspec.json.encode(_facts(path)))
-    except ModelError as error:
-        _refuse(str(error))
-    except MemoryError:
-        _refuse(f"to load it takes more than {memory_bytes} bytes of memory")
+    except (ModelError, MemoryError) as error:
+        short = isinstance(error, MemoryError) or "bad_alloc" in str(error)  # as C++ says it, through ONNX Runtime
+        _refuse(f"to load it takes more than {memory_bytes} bytes of memory" if short else str(error))
 
 
 def _refuse(reason: str) -> NoReturn:

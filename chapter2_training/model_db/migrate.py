@@ -14,6 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.script.revision import RevisionError
 from sqlalchemy import func, select
+from sqlalchemy.exc import ProgrammingError
 
 from mlsys import logs
 from mlsys.database import Database
@@ -63,10 +64,18 @@ def migrate_when_ready(database: Database, *, within_s: float = _WITHIN_S) -> No
             log.info("migrated", steps=migrate(database))
         except NotReady as error:
             if time.monotonic() > end:
-                raise StartupError(f"The database could not be migrated within {within_s:g} s: {error}") from error
+                reason = _said(error.__cause__ or error)
+                raise StartupError(f"The database could not be migrated within {within_s:g} s: {reason}") from error
             time.sleep(_RETRY_S)
+        except ProgrammingError as error:
+            raise StartupError(f"The database refuses the migration: {_said(error)}") from error
         else:
             return
+
+
+def _said(error: BaseException) -> str:
+    """What the server or the driver said, in one line and without the statement."""
+    return " ".join(str(getattr(error, "orig", error)).split())
 
 
 def main() -> int:

@@ -1,5 +1,6 @@
 """What the page of a model shows: its aliases, its metrics over time, its versions and its log."""
 
+import re
 import uuid
 from collections.abc import Sequence
 from urllib.parse import quote
@@ -18,7 +19,6 @@ from .views import LIMIT, LOG_LIMIT, Facts, following, version_of
 PLOTS = 24
 COLUMNS = 3
 """Metrics that the list of versions has."""
-_LARGEST = 1 << 62
 
 
 def model(session: Session, model: Model, after: str, before: str) -> Facts:
@@ -80,7 +80,7 @@ def _versions(session: Session, model: Model, after: str, latest: Sequence[Versi
 
 
 def _log(session: Session, model: Model, before: str) -> Facts:
-    if before and not (before.isascii() and before.isdecimal() and int(before[:20]) < _LARGEST):
+    if before and not re.fullmatch("[0-9]{1,18}", before):
         raise InvalidInput(f"before={before[:40]!r} is no place in the log.")
     path, sequence = f"/models/{quote(model.name)}", int(before) if before else None
     log = history.promotions(session, LOG_LIMIT + 1, of=Promotion.model_id == model.id, before=sequence)

@@ -61,7 +61,9 @@ def promote(
     against = gate.reasons(findings)
     if against and override is None:
         raise Refused(f"{version.name} may not become {alias} of {model.name}: {'; '.join(against)}.", details=against)
-    back = line.returns_to if line and now is None else line and line.number
+    back = (line.returns_to if now is None else line.number) if line else None
+    if now is None and (removed := _numbered(session, model_id, alias, back)) and removed.to_version_id == version.id:
+        back = removed.returns_to  # it comes back after its own removal, and is not what was there before it
     logged = msgspec.to_builtins(findings)
     overridden = override if against else None
     return _write(
@@ -82,11 +84,7 @@ def roll_back(session: Session, model_id: uuid.UUID, alias: str, said: dict[str,
     """Let the alias name what it named before. Raises: NotFound, Refused if there is no version before."""
     model = records.lock(session, model_id)
     line = _logged(session, model, alias)
-    earlier = session.scalars(
-        select(Promotion).where(
-            Promotion.model_id == model_id, Promotion.alias == alias, Promotion.number == line.returns_to
-        )
-    ).first()
+    earlier = _numbered(session, model_id, alias, line.returns_to)
     if earlier is None:
         raise Refused(f"The alias {alias!r} of {model.name} named no other version before: there is no way back.")
     return _write(
@@ -111,6 +109,11 @@ def remove(session: Session, model_id: uuid.UUID, alias: str, said: dict[str, st
     return _write(
         session, line, model_id=model_id, alias=alias, kind="remove", returns_to=line.number, findings=[], **said
     )
+
+
+def _numbered(session: Session, model_id: uuid.UUID, alias: str, number: int | None) -> Promotion | None:
+    line = select(Promotion).where(Promotion.model_id == model_id, Promotion.alias == alias, Promotion.number == number)
+    return session.scalars(line).first()
 
 
 def _logged(session: Session, model: Model, alias: str) -> Promotion:

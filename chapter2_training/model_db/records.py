@@ -73,7 +73,7 @@ def add_version(session: Session, store: Store, model: Model, given: dict[str, A
     """
     name = VersionName.parse(given["name"])
     parent = given.get("parent")
-    parent_id = find_parent(session, model, parent).id if parent else None
+    parent_id = None if parent is None else find_parent(session, model, parent).id
     facts = store.facts(given["sha256"])
     if facts is None:
         raise InvalidInput(f"There is no artefact {given['sha256']}: upload it first, by PUT /v1/api/artefacts/….")

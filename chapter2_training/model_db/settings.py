@@ -36,8 +36,11 @@ class Settings(StoreSettings):
 
     @model_validator(mode="after")
     def _writes_are_guarded_or_open_on_purpose(self) -> Self:
-        if not self.open_writes and not (self.registry_token and self.registry_token.get_secret_value().strip()):
+        token = self.registry_token.get_secret_value() if self.registry_token else ""
+        if not self.open_writes and not token.strip():
             raise ValueError(
                 "REGISTRY_TOKEN is not set, so that nobody could write: set it, or OPEN_WRITES=true to let everybody"
             )
+        if token.strip() != token or not (token.isascii() and token.isprintable()):
+            raise ValueError("REGISTRY_TOKEN holds characters, or spaces around it, that no HTTP header can carry")
         return self

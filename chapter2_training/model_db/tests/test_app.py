@@ -231,6 +231,9 @@ def test_the_server_refuses_to_start_with_writes_open_unless_told_so(settings: S
         Settings(**values)
     with pytest.raises(SettingsError, match="REGISTRY_TOKEN"):
         Settings(**values | {"registry_token": SecretStr(" ")})
+    for unsendable in ("tokén", "with its newline\n", " space before"):
+        with pytest.raises(SettingsError, match="no HTTP header can carry"):
+            Settings(**values | {"registry_token": SecretStr(unsendable)})
     app = create_app(Settings(**values, open_writes=True))
     headers = {"content-type": "application/json"}
     assert call(app, "POST", "/v1/api/projects", b'{"project_name": "iris"}', headers).status == 201

@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, select, text
+from sqlalchemy import inspect, make_url, select, text
 
 from chapter2_training.model_db import bootstrap, promotions, records
 from chapter2_training.model_db.artefacts import Store
@@ -119,3 +119,19 @@ def test_a_database_that_does_not_come_ends_the_migration_with_a_sentence() -> N
     database = Database(f"postgresql://nobody:nothing@127.0.0.1:{free_port()}/none", connect_timeout_s=0.5)
     with pytest.raises(StartupError, match="could not be migrated within"):
         migrate_when_ready(database, within_s=0.3)
+
+
+def test_a_user_without_rights_ends_the_migration_with_what_the_server_said(database_url: str) -> None:
+    owner = Database(database_url)
+    with owner.session() as session:
+        session.execute(text("CREATE ROLE a_reader LOGIN PASSWORD 'x'"))
+    owner.dispose()
+    reader = Database(make_url(database_url).set(username="a_reader", password="x").render_as_string(False))  # noqa: S106
+    try:
+        with pytest.raises(StartupError, match="refuses the migration: permission denied for schema public"):
+            migrate_when_ready(reader, within_s=1)
+    finally:
+        reader.dispose()
+        with owner.session() as session:
+            session.execute(text("DROP ROLE a_reader"))
+        owner.dispose()

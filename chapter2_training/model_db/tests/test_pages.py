@@ -199,6 +199,7 @@ def test_what_is_not_there_is_a_page_that_says_so(filled: tuple[Service, Sequenc
         "/models/iris_svc?before=x",
         "/models/iris_svc?before=-1",
         "/models/iris_svc?before=" + "9" * 5000,
+        "/models/iris_svc?before=" + "0" * 5000,
         "/models/iris_svc?before=²",
     ],
 )

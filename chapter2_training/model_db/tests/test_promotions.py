@@ -91,6 +91,15 @@ def test_a_promotion_after_a_removal_goes_back_to_what_was_named_before_it(regis
     assert rolled_back(registry, model) == "1.0.0-iris.1"
 
 
+def test_a_version_that_comes_back_after_its_removal_is_not_its_own_way_back(registry: Caller, model: str) -> None:
+    registry.promote(model, "1.0.0-iris.1")
+    registry.promote(model, "2.0.0-iris.1")
+    registry("DELETE", f"/models/{model}/aliases/champion", WHO_WHY)
+    registry.promote(model, "2.0.0-iris.1")
+    assert rolled_back(registry, model) == "1.0.0-iris.1"
+    assert rolled_back(registry, model) is None
+
+
 def test_what_was_champion_at_a_time_is_known(registry: Caller, model: str) -> None:
     times = [registry.promote(model, f"{number}.0.0-iris.1").json["at"].replace("+00:00", "Z") for number in (1, 2)]
     before = (datetime.fromisoformat(times[0]) - timedelta(microseconds=1)).isoformat().replace("+00:00", "Z")
