@@ -49,16 +49,24 @@ def reference(metadata: Metadata) -> Array:
 
 
 def labels_of(model: Model, rows: Array) -> list[str]:
-    """The label [n] of each row, once the probabilities [n, 3] have been found sane.
+    """The label [n] of each row, once labels and probabilities [n, 3] have been found sane.
 
-    Raises: ModelError if the model cannot answer, or not with finite probabilities that sum to 1.
+    Raises: ModelError if the model cannot answer, or not with known labels and finite probabilities that sum to 1.
     """
     try:
-        probabilities, labels = model.predict(rows), model.classify(rows)
+        labels, probabilities = model.network.run({INPUTS[0].name: rows}, [tensor.name for tensor in OUTPUTS])
     except Exception as error:  # the runtime's exceptions share no base class of their own
-        raise ModelError(f"it cannot predict its own reference profile ({str(error).splitlines()[0]})") from error
+        raise ModelError(f"it cannot predict its own reference profile ({_first_line(error)})") from error
+    if (labels.shape, probabilities.shape) != ((len(rows),), (len(rows), len(iris.LABELS))):
+        raise ModelError(f"to {len(rows)} rows it answers labels {labels.shape}, probabilities {probabilities.shape}")
+    if not np.isin(labels, range(len(iris.LABELS))).all():  # -1 would be read as the last one
+        raise ModelError(f"it gives a label that is not 0 to {len(iris.LABELS) - 1} on its own reference profile")
     if not np.isfinite(probabilities).all():
         raise ModelError("a probability is not finite on its own reference profile")
     if (probabilities < -1e-6).any() or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-3):
         raise ModelError("its probabilities do not sum to 1 on its own reference profile")
-    return labels
+    return [iris.LABELS[label] for label in labels]
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)  # a MemoryError says nothing

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
+from mlsys import artefact
 from mlsys.catalogue import ROOT
 from mlsys.errors import MlsysError, Refused
 from mlsys.registry import Registry
@@ -109,6 +110,8 @@ def wait(condition: Callable[[], T | None], what: str) -> T:
 def play(demo: Demo) -> None:
     """A good promotion, a bad one, and back, under load."""
     old = str(demo.get("/metadata")["model"]["sha256"])
+    if old == artefact.digest(MODELS / "iris_rf" / "model.onnx"):  # left by a demo that was interrupted
+        sys.exit("The service answers by iris_rf already, to which the demo would change: roll back in the registry.")
     with demo.traffic.flowing():
         demo.steady("before")
         new = demo.promote("1.1.0-iris.0", "iris_rf")

@@ -36,7 +36,8 @@ class Fetcher:
                 "MODEL_VERIFY=warn"
             )
         with Partial.open(self.store, release.tag) as partial:
-            with self.source.read(release, partial.size) as stream:
+            # Without a digest nothing would tell that the beginning is of another file, so there is no resuming.
+            with self.source.read(release, partial.size if release.sha256 else 0) as stream:
                 partial.begin_at(stream.begins)
                 self._receive(stream.chunks, partial)
             if release.sha256 not in (None, partial.sha256):

@@ -14,7 +14,7 @@ from typing import TypeVar
 import structlog
 
 from mlsys import logs
-from mlsys.errors import MlsysError
+from mlsys.errors import MlsysError, SettingsError
 
 from .fetch import Fetcher
 from .settings import Settings
@@ -36,6 +36,8 @@ def source(settings: Settings) -> Source:
     """The source that MODEL_SOURCE names. Raises: SettingsError."""
     url = settings.model_source
     if url.startswith("registry+"):
+        if settings.model_sha256:
+            raise SettingsError("MODEL_SHA256 pins a file, and a registry's alias says the digest itself: unset one.")
         return Registry(url)
     return (Http if url.startswith(("http://", "https://")) else File)(url, settings.model_sha256)
 

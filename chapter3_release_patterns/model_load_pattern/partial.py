@@ -30,6 +30,7 @@ class Partial:
     def open(cls, store: Store, tag: str) -> Iterator["Partial"]:
         """What there is of the release with this tag, maybe nothing. A full disk is given back what this took of it."""
         path = store.directory / f"{hashlib.sha256(tag.encode()).hexdigest()[:16]}.part"  # a tag may be anything
+        store.tidy(unfinished=path)  # refused models would fill the disk
         with store.failures():
             file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+b", buffering=0)
         with file:

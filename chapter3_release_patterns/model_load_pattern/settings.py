@@ -23,9 +23,7 @@ class Settings(ServiceSettings):
     ] = Path("chapter3_release_patterns/model_load_pattern/.run/models")
     model_sha256: Annotated[
         str | None,
-        Field(
-            pattern=r"^[0-9a-f]{64}$", description="The digest, where neither a registry nor `<file>.sha256` says it."
-        ),
+        Field(pattern=r"^[0-9a-f]{64}$", description="The digest of a path or URL; it goes before `<file>.sha256`."),
     ] = None
     model_verify: Annotated[
         Literal["enforce", "warn"],

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import fsspec
 
@@ -114,8 +113,5 @@ def digest(content: bytes) -> str:
 
 
 def show(url: str) -> str:
-    """A URL without what may be secret."""
-    if "://" not in url:
-        return url
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    """A URL, chained ones of fsspec included, without what may be secret."""
+    return re.sub(r"(?<=://)[^/@]*@", "", re.split("[?#]", url)[0]) if "://" in url else url

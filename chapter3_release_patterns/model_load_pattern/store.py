@@ -5,7 +5,7 @@ import errno
 import fcntl
 import hashlib
 import os
-import tempfile
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +15,7 @@ import msgspec
 from mlsys.errors import MlsysError
 
 _POINTER = "current.json"
+_OURS = re.compile(r"[0-9a-f]{64}\.onnx|[0-9a-f]{16}\.part")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -66,19 +67,29 @@ class Store:
             raise DirectoryFailed(f"{self.directory / _POINTER} cannot be used ({error}): remove it") from error
 
     def point_at(self, release: str, sha256: str) -> None:
-        """Make a model the current one, in one step, and remove all but it and the one before. Call it locked."""
+        """Make a model the current one, in one step, and remove others but the one before. Call it locked."""
         old = self.pointer()
         previous = None if old is None else old.previous if old.sha256 == sha256 else old.sha256
         with self.failures():
             content = msgspec.json.encode(Pointer(release=release, sha256=sha256, previous=previous))
-            with tempfile.NamedTemporaryFile(dir=self.directory, prefix=".pointer-", delete=False) as file:
+            written = self.directory / ".pointer"
+            with written.open("wb") as file:
                 file.write(content)
                 file.flush()  # before it gets its name: what Python still holds would be lost in a crash
-                self.keep(file.fileno(), Path(file.name), self.directory / _POINTER)
-            kept = {_POINTER, ".lock", f"{sha256}.onnx", f"{previous}.onnx"}
-            for stale in self.directory.iterdir():
-                if stale.name not in kept:  # with the lock held, nobody is writing a partial or a pointer
-                    stale.unlink(missing_ok=True)
+                self.keep(file.fileno(), written, self.directory / _POINTER)
+        self.tidy()
+
+    def tidy(self, unfinished: Path | None = None) -> None:
+        """Remove models but the current one and the one before, and what is left of downloads but this one. Locked.
+
+        What this program has not written stays: a volume has its lost+found, and a user may name any folder.
+        """
+        pointer = self.pointer()
+        kept = {self.path(digest) for digest in (pointer.sha256, pointer.previous) if digest} if pointer else set()
+        with self.failures():
+            for path in self.directory.iterdir():
+                if _OURS.fullmatch(path.name) and path not in kept and path != unfinished:
+                    path.unlink(missing_ok=True)
 
     def keep(self, descriptor: int, written: Path, name: Path) -> None:
         """Give a file that is written its name, so that after a crash it has that name with all its bytes, or not."""

@@ -89,12 +89,11 @@ class Swap:
         Raises: ModelError with the reason for a refusal.
         """
         known, serving = self.previous, self.serving
-        if known and known.sha256 == sha256:  # a rollback: still in memory, and not to be judged by what it replaces
-            model, judge = known.model, None
-        else:
-            model, judge = contract.verified(path, sha256, threads), serving.model if serving else None
-            model.warm_up()
-        self._test(model, judge)
+        if known and known.sha256 == sha256:  # a rollback: it has served, and nothing may stand in its way
+            return Served(release, known.model, self._now())
+        model = contract.verified(path, sha256, threads)
+        model.warm_up()
+        self._test(model, serving.model if serving else None)
         return Served(release, model, self._now())
 
     def put(self, candidate: Served) -> None:
@@ -110,9 +109,12 @@ class Swap:
         self.refusal = Refusal(release, tag, reason, self._now())
 
     def refuses(self, tag: str, for_s: float) -> bool:
-        """Whether that was refused within the last `for_s` seconds: later it is looked at again, it may be mended."""
+        """Whether that was refused within the last `for_s` seconds: later it is looked at again, it may be mended.
+
+        A refusal that lies in the future is one from before the clock was set back.
+        """
         refusal = self.refusal
-        return refusal is not None and refusal.tag == tag and self._now() - refusal.at < for_s
+        return refusal is not None and refusal.tag == tag and 0 <= self._now() - refusal.at < for_s
 
     def accept(self) -> None:
         """What is offered serves: there is nothing left to be refused."""

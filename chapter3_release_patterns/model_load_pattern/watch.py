@@ -19,7 +19,7 @@ from .fetch import Fetcher
 from .report import Report
 from .settings import Settings
 from .source import Release, SourceDown
-from .store import DirectoryFailed
+from .store import DirectoryFailed, Pointer
 from .swap import Swap
 
 _HURRY_S = 0.5
@@ -44,7 +44,8 @@ class Watch:
         self._report = report
         self._settings = settings
         self._uniform = uniform
-        self._tag: str | None = None
+        self._current: tuple[str, str] | None = None
+        """Name and tag of what serves and is also what a worker that comes back begins with."""
         self._begun = False
         self._fatal: ModelError | None = None
         self._stop = threading.Event()
@@ -77,10 +78,7 @@ class Watch:
         try:
             pointer = self._store.pointer()
             if pointer and self._store.holds(pointer.sha256):  # not locked: another worker's fetch may take long
-                self._put(pointer.release, pointer.sha256)
-        except ModelError as error:  # only of a model that the pointer names
-            self._fatal = ModelError(f"The current model in {self._store.directory} is refused: {error}.")
-            return
+                self._begin_with(pointer)
         except DirectoryFailed as error:
             self._report.failed(str(error))
         self.look()
@@ -92,6 +90,7 @@ class Watch:
             if not self._settled(release):
                 self._take(release)
             self._report.works()
+            self._end_without_a_model()
         except (SourceDown, DirectoryFailed) as error:
             self._report.failed(str(error))
 
@@ -99,29 +98,41 @@ class Watch:
         with self._store.locked(self._settings.load_timeout_s):
             try:
                 sha256 = self._fetcher.fetch(release)
-                self._put(release.name, sha256)
+                serving = self._swap.serving
+                if not serving or (serving.release, serving.sha256) != (release.name, sha256):
+                    self._put(release.name, sha256)
             except ModelError as error:
-                self._refuse(release, error)
+                self._refuse(release.name, release.tag, error)
                 return
-            self._tag = release.tag
-            self._store.point_at(release.name, sha256)
+            self._store.point_at(release.name, sha256)  # after it serves: a rollback must not fail for a full disk
+            self._current = (release.name, release.tag)
+
+    def _begin_with(self, pointer: Pointer) -> None:
+        """What the loader left, which it does not test; if it is bad, the source may offer another one by now."""
+        try:
+            self._put(pointer.release, pointer.sha256)
+            self._current = (pointer.release, pointer.sha256)
+        except ModelError as error:
+            self._refuse(pointer.release, pointer.sha256, error)
+
+    def _end_without_a_model(self) -> None:
+        refusal = self._swap.refusal
+        if refusal and not self._swap.serving:
+            self._fatal = ModelError(f"{refusal.release} of {self._fetcher.source.shown} is refused: {refusal.reason}.")
 
     def _put(self, release: str, sha256: str) -> None:
         path, old = self._store.path(sha256), self._swap.serving
         candidate = self._swap.inspect(release, path, sha256, threads=self._settings.model_threads)
+        self._current = None
         self._swap.put(candidate)
         self._report.serves(candidate, old)
 
-    def _refuse(self, release: Release, error: ModelError) -> None:
-        serving = self._swap.serving
-        self._swap.refuse(release.name, release.tag, str(error))
-        self._report.refuses(release.name, str(error), serving)
-        if serving is None:
-            self._fatal = ModelError(f"{release.name} of {self._fetcher.source.shown} is refused: {error}.")
+    def _refuse(self, name: str, tag: str, error: ModelError) -> None:
+        self._swap.refuse(name, tag, str(error))
+        self._report.refuses(name, str(error), self._swap.serving)
 
     def _settled(self, release: Release) -> bool:
-        serving = self._swap.serving
-        if serving and serving.release == release.name and release.tag in (serving.sha256, self._tag):
+        if self._current == (release.name, release.tag):
             self._swap.accept()
             self._report.settled()
             return True

@@ -22,7 +22,7 @@ from mlsys.testing import eventually, free_port
 from .. import loader
 from ..fetch import Fetcher
 from ..settings import Settings
-from ..source import SourceDown
+from ..source import SourceDown, show
 from ..store import DirectoryFailed, Store
 from .conftest import sha256
 from .origin import Origin
@@ -95,7 +95,15 @@ def test_the_registrys_alias_is_a_source(origin: Origin, settings_of: SettingsOf
 
 
 @pytest.mark.parametrize(
-    "source", ["registry+http://nowhere", "registry+http://h/m", "registry+ftp://h/m@a", "nothing://knows/this", "::"]
+    "source",
+    [
+        "registry+http://nowhere",
+        "registry+http://h/m",
+        "registry+ftp://h/m@a",
+        "nothing://knows/this",
+        "::",
+        "http://[",
+    ],
 )
 def test_a_source_of_no_known_form_is_refused(source: str, settings_of: SettingsOf) -> None:
     with pytest.raises((SettingsError, SourceDown), match=r"MODEL_SOURCE|cannot be read"):
@@ -109,6 +117,19 @@ def test_secrets_in_a_url_are_not_shown(settings_of: SettingsOf) -> None:
     with pytest.raises(SourceDown) as error:
         source.release()
     assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("simplecache::s3://me:secret@bucket/m.onnx", "simplecache::s3://bucket/m.onnx"),
+        ("zip://m.onnx::https://me:secret@h/a.zip?key=secret", "zip://m.onnx::https://h/a.zip"),
+        ("https://h/m@2.onnx#secret", "https://h/m@2.onnx"),
+        ("models/what?.onnx", "models/what?.onnx"),
+    ],
+)
+def test_what_is_shown_of_a_source_is_its_place(url: str, shown: str) -> None:
+    assert show(url) == shown
 
 
 def test_a_download_that_broke_off_is_resumed_where_it_ended(
@@ -265,20 +286,47 @@ def test_a_model_that_was_damaged_on_the_disk_is_fetched_again(
     assert loader.run(settings).read_bytes() == svc
 
 
-def test_the_directory_keeps_the_current_and_the_previous_model_and_nothing_else(
+def test_the_directory_keeps_the_current_and_the_previous_model_and_no_other(
     origin: Origin, settings_of: SettingsOf, svc: bytes, forest: bytes, perceptron: bytes
 ) -> None:
     settings = settings_of(origin.alias)
     for content in (svc, forest, perceptron):
         origin.promote("1.0.0", content)
         loader.run(settings)
-        (settings.model_directory / "stale.part").write_bytes(b"left by a crash")
+        (settings.model_directory / f"{'0' * 16}.part").write_bytes(b"left by a crash")
     loader.run(settings)
     assert files(settings.model_directory) == {
         "current.json",
         f"{sha256(forest)}.onnx",
         f"{sha256(perceptron)}.onnx",
     }
+
+
+def test_what_others_keep_in_the_directory_stays(beside: Path, settings_of: SettingsOf) -> None:
+    settings = settings_of(str(beside), model_directory=beside.parent)
+    (beside.parent / "lost+found").mkdir()
+    (beside.parent / "notes.txt").write_text("mine")
+    before = files(beside.parent)
+    written = loader.run(settings)
+    loader.run(settings)
+    assert files(beside.parent) == before | {written.name, "current.json"}
+
+
+def test_a_model_that_nothing_points_at_makes_room_for_the_next_one(
+    origin: Origin, settings_of: SettingsOf, svc: bytes, forest: bytes, perceptron: bytes
+) -> None:
+    settings = settings_of(origin.alias)
+    origin.promote("1.0.0", svc)
+    loader.run(settings)
+    for refused in (forest, perceptron):
+        origin.promote("1.1.0", refused)
+        fetch(settings)
+    assert files(settings.model_directory) == {"current.json", f"{sha256(svc)}.onnx", f"{sha256(perceptron)}.onnx"}
+
+
+def test_a_digest_that_is_pinned_is_not_ignored_for_an_alias(origin: Origin, settings_of: SettingsOf) -> None:
+    with pytest.raises(SettingsError, match="MODEL_SHA256 pins a file"):
+        loader.source(settings_of(origin.alias, model_sha256="0" * 64))
 
 
 def test_a_directory_that_cannot_be_used_is_named(beside: Path, settings_of: SettingsOf) -> None:

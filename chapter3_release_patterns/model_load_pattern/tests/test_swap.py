@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from mlsys import iris
@@ -162,6 +163,34 @@ def test_a_document_that_is_not_this_services_is_refused(
         swap.inspect("1.1.0", *place(changed(how)))
 
 
+@pytest.mark.parametrize(
+    ("output", "node", "constant", "reason"),
+    [
+        ("label", "Sub", 3, "a label that is not 0 to 2"),
+        ("label", "Add", 3, "a label that is not 0 to 2"),
+        ("probabilities", "Add", float("inf"), "not finite"),
+        ("probabilities", "Mul", float("nan"), "not finite"),
+        ("probabilities", "Mul", 2.0, "do not sum to 1"),
+        ("probabilities", "Sub", 1.0, "do not sum to 1"),
+        ("label", "Unique", None, r"to 21 rows it answers labels \([23],\)"),
+    ],
+)
+def test_answers_that_make_no_sense_are_refused(
+    swap: Swap, place: Place, svc: bytes, output: str, node: str, constant: float | None, reason: str
+) -> None:
+    graph = onnx.load_from_string(svc)
+    for each in graph.graph.node:
+        each.output[:] = ["sane" if name == output else name for name in each.output]
+        each.input[:] = ["sane" if name == output else name for name in each.input]
+    kind = onnx.TensorProto.INT64 if output == "label" else onnx.TensorProto.FLOAT
+    if constant is not None:
+        graph.graph.initializer.append(onnx.helper.make_tensor("constant", kind, [], [constant]))
+    inputs = ["sane"] if constant is None else ["sane", "constant"]
+    graph.graph.node.append(onnx.helper.make_node(node, inputs, [output]))
+    with pytest.raises(ModelError, match=reason):
+        swap.inspect("1.1.0", *place(graph.SerializeToString()))
+
+
 def test_another_signature_is_refused_with_both(swap: Swap, place: Place, perceptron: bytes) -> None:
     with pytest.raises(ModelError, match=r"its signature is input FP32\[-1, 2\].*needs input FP32\[-1, 4\]"):
         swap.inspect("1.1.0", *place(perceptron))
@@ -225,6 +254,14 @@ def test_a_refused_model_is_looked_at_again_after_a_while() -> None:
     time[0] += 59
     assert swap.refuses("tag", 60)
     time[0] += 1
+    assert not swap.refuses("tag", 60)
+
+
+def test_a_clock_that_is_set_back_does_not_make_a_refusal_last() -> None:
+    time = [1_000_000.0]
+    swap = Swap(Bounds(latency_s=10, agreement=0.5), now=lambda: time[0])
+    swap.refuse("1.1.0", "tag", "too slow")
+    time[0] -= 86_400
     assert not swap.refuses("tag", 60)
 
 

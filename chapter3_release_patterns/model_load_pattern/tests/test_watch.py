@@ -1,16 +1,19 @@
 """The watch: what it does with what the source offers, one look after another, and what it says of it."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from mlsys.errors import ModelError
+
 from .. import loader
 from ..fetch import Fetcher
 from ..report import Report
 from ..settings import Settings
-from ..store import Store
+from ..store import DirectoryFailed, Store
 from ..swap import Bounds, Swap
 from ..watch import Watch
 from .conftest import sha256
@@ -201,6 +204,68 @@ def test_what_a_loader_left_is_fetched_again_if_it_is_damaged(
     bench = Bench(settings)
     bench.watch.begin()
     assert bench.served == "1.0.0"
+
+
+def test_a_bad_model_that_a_loader_left_gives_way_to_the_one_that_is_offered(
+    origin: Origin, settings_of: SettingsOf, svc: bytes, perceptron: bytes
+) -> None:
+    origin.promote("1.1.0", perceptron)
+    settings = settings_of(origin.alias)
+    loader.run(settings)  # it does not test, so this is what the directory calls current
+    origin.promote("1.0.0", svc)
+    bench = Bench(settings)
+    bench.watch.begin()
+    assert bench.served == "1.0.0"
+    assert bench.refused is None
+    pointer = bench.store.pointer()
+    assert pointer
+    assert pointer.sha256 == sha256(svc)
+
+
+def test_a_bad_model_that_is_also_the_one_offered_ends_a_service_without_another(
+    origin: Origin, settings_of: SettingsOf, perceptron: bytes
+) -> None:
+    origin.promote("1.1.0", perceptron)
+    settings = settings_of(origin.alias)
+    loader.run(settings)
+    bench = Bench(settings)
+    bench.watch.begin()
+    assert bench.swap.serving is None
+    with pytest.raises(ModelError, match=r"1\.1\.0 of registry.* is refused: its signature is"):
+        asyncio.run(bench.watch.loaded())
+
+
+class Full(Store):
+    """A directory in which there is room for models and none for a pointer, until `full` is over."""
+
+    full = True
+
+    def point_at(self, release: str, sha256: str) -> None:
+        if self.full:
+            raise DirectoryFailed("the disk is full")
+        super().point_at(release, sha256)
+
+
+def test_a_rollback_needs_no_disk_and_the_pointer_follows_when_there_is_room(
+    bench: Bench, origin: Origin, svc: bytes, forest: bytes
+) -> None:
+    origin.promote("1.1.0", forest)
+    bench.watch.look()
+    store = Full(bench.settings.model_directory)
+    fetcher = Fetcher(loader.source(bench.settings), store, bench.settings)
+    bench.watch._fetcher, bench.watch._store = fetcher, store
+    origin.promote("1.0.0", svc)
+    for _ in range(2):
+        bench.watch.look()
+        assert bench.served == "1.0.0"
+        assert bench.trouble() == "the disk is full"
+    assert bench.metric("model_swaps_total") == 3  # it was put in place once
+    store.full = False
+    bench.watch.look()
+    pointer = store.pointer()
+    assert pointer
+    assert pointer.sha256 == sha256(svc)
+    assert bench.trouble() is None
 
 
 def test_a_worker_that_comes_back_does_not_wait_for_another_ones_fetch(
