@@ -30,6 +30,7 @@ _HERE = "/proc/self/cwd"  # the data's folder, for a process that may not walk t
 _SUPERUSER = "postgres"
 _RULES = "host all all 127.0.0.1/32 scram-sha-256\n"  # in place of initdb's, which trust every user of the machine
 _LOCK_S = 5.0
+_MAKING_S = 60.0
 
 
 class Postgres:
@@ -171,16 +172,19 @@ class Postgres:
 
 def _run(folder: Path, program: str, *arguments: str, typed: str = "") -> None:
     """Run a program in the folder to its end. Raises: StartupError with what it said."""
-    done = subprocess.run(
-        [programs() / program, *arguments],
-        cwd=folder,
-        input=typed,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        preexec_fn=functools.partial(_before_exec, os.getpid()),
-    )
+    try:
+        done = subprocess.run(
+            [programs() / program, *arguments],
+            cwd=folder,
+            input=typed,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_MAKING_S,
+            preexec_fn=functools.partial(_before_exec, os.getpid()),
+        )
+    except subprocess.TimeoutExpired:
+        raise StartupError(f"PostgreSQL's {program} did not end within {_MAKING_S:g} s in {folder.parent}.") from None
     if done.returncode:
         said = " ".join((done.stderr or done.stdout).split())
         raise StartupError(f"PostgreSQL's {program} failed in {folder.parent}: {said}")

@@ -28,7 +28,7 @@ _LOCK = 0x6D6F64656C5F6462
 _WITHIN_S = 60.0
 STATEMENT_TIMEOUT_S = 300.0
 """Of a step on large tables, and of waiting for another replica's steps."""
-_RETRY_S = 0.2
+_RETRY_S = 1.0  # each look that fails is a line in the log
 
 
 def migrate(database: Database, *, to: str = "head") -> list[str]:
