@@ -184,6 +184,19 @@ class Server:
         self.process.wait()
 
 
+def run_demo(module: str, url: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run a pattern's demo (`chapter….pattern`) against the service at the URL, to its end, at most 120 s."""
+    return subprocess.run(
+        [sys.executable, "-m", f"{module}.demo"],
+        cwd=ROOT,
+        env={**os.environ, "URL": url, "COLUMNS": "160", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
 def free_port() -> int:
     """A TCP port of 127.0.0.1 on which nothing listens now."""
     with socket.socket() as probe:

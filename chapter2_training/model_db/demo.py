@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from mlsys import address
 from mlsys.errors import MlsysError, Refused
 from mlsys.project import Project, fit
 from mlsys.registration import following, revision
@@ -118,7 +119,7 @@ def main() -> None:
     """Show it at URL, with the token in REGISTRY_TOKEN."""
     token = os.environ.get("REGISTRY_TOKEN")
     try:
-        registry = Registry(os.environ["URL"], SecretStr(token) if token else None)
+        registry = Registry(address.url(), SecretStr(token) if token else None)
         with tempfile.TemporaryDirectory() as folder:
             show(Demo(registry), Console(width=110), Path(folder))
     except MlsysError as error:

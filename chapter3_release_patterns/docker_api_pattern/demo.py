@@ -5,10 +5,11 @@ import json
 import os
 import sys
 from typing import Any
-from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.table import Table
+
+from mlsys import address
 
 PETALS = ((1.4, 0.2), (4.0, 1.2), (4.9, 1.6), (5.1, 2.4))
 WRONG = ('{"length": 5.1}', '{"length": 5.1, "width": "wide"}', '{"length": 5.1, "width": 1e39}', "length=5.1")
@@ -17,11 +18,8 @@ WRONG = ('{"length": 5.1}', '{"length": 5.1, "width": "wide"}', '{"length": 5.1,
 class Caller:
     """One kept-alive connection to the pattern."""
 
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme != "http" or not parts.hostname or parts.path not in ("", "/"):
-            sys.exit(f"URL={url} is not of the form http://host:port.")
-        self._connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+    def __init__(self, netloc: str) -> None:
+        self._connection = http.client.HTTPConnection(netloc, timeout=10)
 
     def predict(self, body: str) -> tuple[int, dict[str, Any]]:
         """Status and decoded answer."""
@@ -47,7 +45,7 @@ def tables(caller: Caller) -> list[Table]:
 
 def main() -> None:
     """Print both tables."""
-    caller = Caller(os.environ["URL"])
+    caller = Caller(address.netloc())
     try:
         Console().print(*tables(caller), sep="\n")
     except OSError as error:

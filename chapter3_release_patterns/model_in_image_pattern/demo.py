@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from rich.console import Console
 from rich.table import Table
 
+from mlsys import address
 from mlsys.catalogue import ROOT
 
 from . import identity
@@ -26,10 +27,7 @@ FLOWER = {"data": [[5.1, 3.5, 1.4, 0.2]]}
 
 def ask(url: str, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401  # whatever the service answers
     """One request. Raises: OSError; SystemExit if the answer is not a 200."""
-    parts = urlsplit(url)
-    if parts.scheme != "http" or not parts.hostname or parts.path not in ("", "/"):
-        sys.exit(f"URL={url} is not of the form http://host:port.")
-    connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
     connection.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
     response = connection.getresponse()
     content = response.read()
@@ -57,7 +55,7 @@ def start(model: Path, built_with: str) -> str:
 
 def main() -> None:
     """Print who the running service says it is, and what becomes of the three models."""
-    url = os.environ["URL"]
+    url = address.url()
     try:
         described, prediction = ask(url, "GET", "/metadata"), ask(url, "POST", "/predict/label", FLOWER)
     except OSError as error:

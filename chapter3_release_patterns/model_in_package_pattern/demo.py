@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from rich.console import Console
 from rich.table import Table
 
-from mlsys import iris
+from mlsys import address, iris
 from mlsys.catalogue import ROOT
 from mlsys.parent import die_with_parent
 from mlsys.ports import free
@@ -108,10 +108,7 @@ def release(url: str, folder: Path) -> list[Table]:
 
 def main() -> None:
     """Print what the functions above found."""
-    url = os.environ["URL"]
-    parts = urlsplit(url)
-    if parts.scheme != "http" or not parts.hostname or parts.path not in ("", "/"):
-        sys.exit(f"URL={url} is not of the form http://host:port.")
+    url = address.url()
     try:
         console = Console()
         console.print(answers({"": url}, "Installed and served"))

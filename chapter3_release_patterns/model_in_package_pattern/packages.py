@@ -108,7 +108,7 @@ def _about(distribution: metadata.Distribution, place: str) -> tuple[str, str, t
         about = distribution.metadata
         name = canonicalize_name(about["Name"], validate=True)
         return name, str(Version(about["Version"])), tuple(distribution.requires or ())
-    except (TypeError, ValueError) as error:  # there is none, or bytes that are no text
+    except (TypeError, ValueError, KeyError, OSError) as error:  # there is none, or bytes that are no text
         raise ModelError(f"{place} has a model package whose METADATA are missing or damaged: make it anew.") from error
 
 

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
-from mlsys import artefact
+from mlsys import address, artefact
 from mlsys.catalogue import ROOT
 from mlsys.errors import MlsysError, Refused
 from mlsys.registry import Registry
@@ -33,7 +33,7 @@ class Demo:
     """The service, its registry, and what happened when."""
 
     def __init__(self, url: str) -> None:
-        self._url = url.rstrip("/")
+        self._url = url
         found = REGISTRY.fullmatch(str(self.get("/release")["source"]))
         if not found:
             sys.exit("The service's MODEL_SOURCE is no registry, so that nothing can be promoted.")
@@ -146,7 +146,7 @@ def main() -> None:
     parser.add_argument("--save", action="store_true", help="write img/swap.png")
     save = parser.parse_args().save
     try:
-        demo = Demo(os.environ["URL"])
+        demo = Demo(address.url())
         play(demo)
     except (OSError, MlsysError) as error:
         sys.exit(f"URL={os.environ['URL']}: {error}")

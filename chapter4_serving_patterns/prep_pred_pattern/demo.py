@@ -9,12 +9,11 @@ import struct
 import sys
 import time
 from typing import Any
-from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.table import Table
 
-from mlsys import pictures
+from mlsys import address, pictures
 from mlsys.picture import SIDE
 
 BOMB = b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + struct.pack("<IiiHHIIiiII", 40, 30_000, 30_000, 1, 24, *[0] * 6)
@@ -30,11 +29,8 @@ REQUESTS = 300
 class Caller:
     """One kept-alive connection to prep."""
 
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme != "http" or not parts.hostname or parts.path not in ("", "/"):
-            sys.exit(f"URL={url} is not of the form http://host:port.")
-        self._connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+    def __init__(self, netloc: str) -> None:
+        self._connection = http.client.HTTPConnection(netloc, timeout=10)
 
     def post(self, path: str, kind: str, body: bytes) -> tuple[int, dict[str, Any]]:
         """Status and decoded answer of one POST."""
@@ -99,7 +95,7 @@ def latency(caller: Caller) -> str:
 
 def main() -> None:
     """Print what the three functions above found."""
-    caller = Caller(os.environ["URL"])
+    caller = Caller(address.netloc())
     try:
         Console().print(predictions(caller), refusals(caller), latency(caller), sep="\n")
     except OSError as error:

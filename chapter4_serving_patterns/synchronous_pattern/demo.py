@@ -5,8 +5,6 @@ Two services of 40 threads get 20 calls a second each and ask the model for all.
 """
 
 import argparse
-import os
-import re
 import subprocess
 import sys
 import time
@@ -14,11 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+from urllib.parse import urlsplit
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from mlsys import address
 from mlsys.errors import MlsysError
 from mlsys.picture import to_pixels
 from mlsys.pictures import content
@@ -103,11 +103,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--save", action="store_true", help=f"draw {PICTURE.name}")
     save = parser.parse_args().save
-    url = os.environ["URL"]
-    target = re.fullmatch(r"http://([\w.-]+):(\d{1,5})/?", url, re.ASCII)
-    if not target:
-        sys.exit(f"URL={url} is not of the form http://host:port.")
-    host, port = target[1], int(target[2])
+    parts = urlsplit(address.url())
+    host, port = str(parts.hostname), parts.port or 80
     pixels = to_pixels(content("cat"))[np.newaxis]
     try:
         Rest(host, port).infer(MODEL, pixels, 5.0)

@@ -7,10 +7,11 @@ import statistics
 import sys
 import time
 from typing import Any
-from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.table import Table
+
+from mlsys import address
 
 FLOWERS = ([5.1, 3.5, 1.4, 0.2], [6.0, 2.9, 4.5, 1.5], [6.3, 3.3, 6.0, 2.5])
 WRONG = ("{}", '{"data": [[5.1, 3.5, 1.4]]}', '{"data": [[5.1, 3.5, 1.4, 1e39]]}', '{"data": [[5.1, 3.5', "NaN")
@@ -20,11 +21,8 @@ REQUESTS = 2000
 class Caller:
     """One kept-alive connection to the pattern."""
 
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme != "http" or not parts.hostname or parts.path not in ("", "/"):
-            sys.exit(f"URL={url} is not of the form http://host:port.")
-        self._connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+    def __init__(self, netloc: str) -> None:
+        self._connection = http.client.HTTPConnection(netloc, timeout=10)
 
     def post(self, path: str, body: str) -> tuple[int, dict[str, Any]]:
         """Status and decoded answer of one POST."""
@@ -68,7 +66,7 @@ def latency(caller: Caller) -> str:
 
 def main() -> None:
     """Print what the three functions above found."""
-    caller = Caller(os.environ["URL"])
+    caller = Caller(address.netloc())
     try:
         Console().print(predictions(caller), refusals(caller), latency(caller), sep="\n")
     except OSError as error:

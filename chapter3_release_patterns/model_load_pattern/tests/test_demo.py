@@ -3,12 +3,11 @@
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from mlsys.testing import free_port
+from mlsys.testing import run_demo
 
 from .conftest import sha256
 from .origin import CHAMPION, Origin
@@ -32,27 +31,6 @@ def test_promotions_and_rollbacks_in_the_registry_fail_no_request() -> None:
     assert "rolled back to 1.0.0-iris.0" in said
 
 
-def ask(url: str) -> "subprocess.CompletedProcess[str]":
-    """The demo alone, at a service there."""
-    return subprocess.run(
-        [sys.executable, "-m", "chapter3_release_patterns.model_load_pattern.demo"],
-        cwd=DIRECTORY.parents[1],
-        env={"URL": url, "PYTHONPATH": str(DIRECTORY.parents[1])},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-
-
-def test_a_service_that_does_not_answer_is_one_sentence() -> None:
-    url = f"http://127.0.0.1:{free_port()}"
-    refused = ask(url)
-    assert refused.returncode == 1
-    assert refused.stderr.startswith(f"URL={url}: ")
-    assert refused.stderr.count("\n") == 1
-
-
 def test_a_service_that_has_the_demos_model_already_is_one_sentence(origin: Origin, forest: bytes) -> None:
     champion: dict[str, object] = {"id": "1", "model_id": "2", "model_name": "iris_svc", "name": "1.1.0-iris.0"}
     champion |= {"sha256": sha256(forest), "size_bytes": len(forest)}
@@ -61,7 +39,7 @@ def test_a_service_that_has_the_demos_model_already_is_one_sentence(origin: Orig
         "/metadata": json.dumps({"model": {"sha256": sha256(forest)}}).encode(),
         CHAMPION: json.dumps(champion).encode(),
     }
-    refused = ask(origin.url)
+    refused = run_demo("chapter3_release_patterns.model_load_pattern", origin.url)
     assert refused.returncode == 1
     assert refused.stderr.startswith("The service answers by iris_rf already")
     assert refused.stderr.count("\n") == 1

@@ -1,26 +1,14 @@
-"""The demo, run against the real model server, and against what is none."""
-
-import os
-import re
-import subprocess
-import sys
+"""The demo, run against the real model server."""
 
 import pytest
 
-from mlsys.catalogue import ROOT
-from mlsys.testing import free_port
+from mlsys.testing import run_demo
 
 from .conftest import ModelServer
 
-MODULE = "chapter4_serving_patterns.synchronous_pattern.demo"
+MODULE = "chapter4_serving_patterns.synchronous_pattern"
 
 pytestmark = pytest.mark.e2e
-
-
-def demo(url: str) -> "subprocess.CompletedProcess[str]":
-    environment = os.environ | {"URL": url, "COLUMNS": "120"}
-    command = [sys.executable, "-m", MODULE]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
 
 
 def row(shown: str, name: str, cells: int) -> list[str]:
@@ -31,7 +19,7 @@ def row(shown: str, name: str, cells: int) -> list[str]:
 
 
 def test_a_deadline_bounds_the_threads_that_a_slow_model_holds(server: ModelServer) -> None:
-    ran = demo(f"http://{server.target('rest')}")
+    ran = run_demo(MODULE, f"http://{server.target('rest')}")
     assert (ran.returncode, ran.stderr) == (0, "")
     patient, brisk = (
         [int(cell) for cell in row(ran.stdout, name, 7)] for name in ("without a deadline", "deadline of 0.5 s")
@@ -50,18 +38,3 @@ def test_a_deadline_bounds_the_threads_that_a_slow_model_holds(server: ModelServ
     assert int(answered) + int(gave_up) == 240
     assert int(gave_up) >= 100
     assert float(longest.removesuffix(" s")) < 1
-
-
-@pytest.mark.parametrize(
-    "url", ["nonsense", "https://127.0.0.1:1", "http://127.0.0.1", "http://127.0.0.1:8501/p", "http://[::1"]
-)
-def test_an_address_of_another_form_is_refused_with_one_sentence(url: str) -> None:
-    refused = demo(url)
-    assert (refused.returncode, refused.stderr) == (1, f"URL={url} is not of the form http://host:port.\n")
-
-
-def test_a_server_that_does_not_answer_is_one_sentence() -> None:
-    port = free_port()
-    refused = demo(f"http://127.0.0.1:{port}")
-    assert refused.returncode == 1
-    assert re.fullmatch(rf"127\.0\.0\.1:{port} cannot be reached: .*\n", refused.stderr)
