@@ -142,7 +142,8 @@ def draw(report: Report, path: Path) -> None:
         axes.set_xlabel("size of the model (MB)")
         axes.set_title(title, fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
-    panels[0].legend(frameon=False, fontsize=8)
+    panels[1].set_ylim(bottom=-0.3)
+    panels[1].legend(loc="upper left", frameon=False, fontsize=8)
     figure.suptitle(caption(report), fontsize=8)
     figure.savefig(path, dpi=150)
 

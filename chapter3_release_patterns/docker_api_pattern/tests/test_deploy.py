@@ -207,7 +207,7 @@ def test_make_says_what_is_missing(machine: Machine) -> None:
 
 def make(machine: Machine, *words: str) -> "subprocess.CompletedProcess[str]":
     environment = machine.environment()
-    for name in ("HOST", "PORT", "REGISTRY", "TAG", "SSH_CONFIG", "MAKEFLAGS"):
+    for name in ("HOST", "PORT", "REGISTRY", "TAG", "SSH_CONFIG", "MAKEFLAGS", "MAKELEVEL"):
         environment.pop(name, None)
     return subprocess.run(
         ["make", *words], cwd=UNIT.parent, env=environment, capture_output=True, text=True, check=False, timeout=120
