@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from .traffic import Answer
 
@@ -22,8 +23,12 @@ def draw(answers: list[Answer], events: list[tuple[float, str]], path: Path) -> 
     changes = [(at, event.partition(": ")[2]) for at, event in events if event.startswith("registry: ")]
     for number, (at, event) in enumerate(changes):
         axes.axvline(at, color="black", linestyle="--", linewidth=0.8)
-        axes.annotate(event, (at, 0.98 - 0.07 * number), xycoords=("data", "axes fraction"), fontsize=7, va="top")
+        axes.annotate(f" {event}", (at, 0.98 - 0.06 * number), xycoords=("data", "axes fraction"), fontsize=7, va="top")
     axes.set(yscale="log", xlabel="time (s)", ylabel="request (ms)", title="Swaps under load")
-    axes.legend(loc="lower right", fontsize="small", markerscale=3)
+    axes.set_ylim(top=4 * max(answer.ms for answer in answers))  # room for what the lines say
+    axes.set_yticks([0.5, 1, 2, 5, 10], minor=False)
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    figure.legend(loc="outside lower center", ncols=2, fontsize="small", markerscale=3, frameon=False)
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, dpi=120)
