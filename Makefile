@@ -28,11 +28,12 @@ models: serving_environment  ## build every model of chapter 2, and the sample p
 test: everything models  ## all tests but soak and containers, with coverage; with PATTERN=… that pattern's alone
 	$(if $(filter command line environment,$(origin PATTERN)),$(PATTERN_TESTS),$(ALL_TESTS))
 TEST := -m pytest -m "not soak and not containers"
-# Most tests wait for processes, so two at a time; those that measure a whole machine's patterns come alone.
-BESIDE := -m pytest -m "not e2e and not soak and not containers" --numprocesses 2 --dist loadfile
-ALONE := -m pytest -m "e2e and not soak and not containers"
+# Most tests wait for processes, so two files of them are run at a time. The slow tier comes after the others have passed.
+TWO := --numprocesses 2 --dist loadfile
+FAST := -m pytest -m "not e2e and not soak and not containers" $(TWO)
+SLOW := -m pytest -m "e2e and not soak and not containers" $(TWO)
 PATTERN_TESTS = @cd $(ROOT) && exec $(PY) $(TEST) $(PATTERN_DIRECTORY)
-ALL_TESTS = @cd $(ROOT) && $(PY) -m coverage erase && $(PY) -m coverage run $(BESIDE) && $(PY) -m coverage run $(ALONE) && \
+ALL_TESTS = @cd $(ROOT) && $(PY) -m coverage erase && $(PY) -m coverage run $(FAST) && $(PY) -m coverage run $(SLOW) && \
 	$(PY) -m coverage combine --quiet && $(PY) -m coverage report --fail-under=95 --skip-covered
 
 test-soak: everything models  ## the long versions
