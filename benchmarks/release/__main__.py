@@ -1,6 +1,6 @@
 """Measure what a change of the model costs, as an image, by a loader and as a package, by the model's size.
 
-Needs `make run` of the three patterns to work; some 10 GB of disk under TMPDIR for 500 MB; takes about half an hour.
+Needs `make run` of the three patterns to work; some 10 GB of disk under TMPDIR for 500 MB; takes about ten minutes.
 """
 
 import argparse

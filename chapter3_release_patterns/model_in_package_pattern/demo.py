@@ -34,6 +34,7 @@ from .wheel import build
 
 T = TypeVar("T")
 APP = "chapter3_release_patterns.model_in_package_pattern.app:create_app"
+READY_S = 60
 FLOWER = [6.3, 2.8, 5.1, 1.5]  # near a boundary, so that models differ
 OLD, NEW = Release.parse(RELEASES[0]), Release("iris_svc", "1.2.0+iris.2026.11")
 
@@ -70,10 +71,11 @@ def serving(site: Path) -> Iterator[str]:
         env=environment | {"LOG_LEVEL": "warning", "ACCESS_LOG": "false"},
         preexec_fn=partial(die_with_parent, os.getpid(), signal.SIGKILL),
     )
+    end = time.monotonic() + READY_S
     try:
-        while reason_not_ready(url := f"http://127.0.0.1:{port}"):
-            if process.poll() is not None:
-                sys.exit("The second service did not start.")
+        while reason := reason_not_ready(url := f"http://127.0.0.1:{port}"):
+            if process.poll() is not None or time.monotonic() > end:
+                sys.exit(f"The second service was not ready within {READY_S} s: {reason}.")
             time.sleep(0.02)
         yield url
     finally:
