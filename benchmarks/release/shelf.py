@@ -42,8 +42,8 @@ class _Handler(SimpleHTTPRequestHandler):
     def copyfile(self, source: Any, outputfile: Any) -> None:  # noqa: ANN401  # as it is declared
         """Send, and count."""
         while chunk := source.read(CHUNK):
+            self._shelf.sent += len(chunk)  # before: who has read the last of them may look at the count at once
             outputfile.write(chunk)
-            self._shelf.sent += len(chunk)
 
     def log_message(self, format: str, *_: object) -> None:  # noqa: A002  # as it is declared
         """Nothing: the figures say it."""
