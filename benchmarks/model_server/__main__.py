@@ -11,7 +11,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from .. import environments, machine
+from .. import command, environments, machine
 from ..load import ROOT, require_wrk
 from ..process import Running
 from ..verdicts import verdicts
@@ -92,27 +92,19 @@ def _leave(number: int, _: object) -> None:
     sys.exit(128 + number)
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no count: give a whole number from 1")
-    return int(text)
-
-
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.model_server", description=__doc__)
-    parser.add_argument("--rounds", type=_count, help="rounds; the results are medians over them (5)")
-    parser.add_argument("--seconds", type=_count, help="seconds of load for each cell in each round (2)")
+    parser = command.parser("model_server", __doc__, rounds=None)
+    parser.add_argument("--seconds", type=command.count, help="seconds of load for each cell in each round (2)")
     parser.add_argument("--quick", action="store_true", help="one round of a second, and fewer servers: only to try it")
     parser.add_argument(
         "--only", nargs="+", default=PARTS, choices=PARTS, metavar="PART", help=f"of {', '.join(PARTS)}"
     )
     parser.add_argument("--models", type=Path, default=ROOT / "models", help="folder of the model folders")
-    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/results", help="folder of the results")
-    options = parser.parse_args()
-    options.models = options.models.resolve()
-    options.rounds = options.rounds or (1 if options.quick else 5)
-    options.seconds = options.seconds or (1 if options.quick else 2)
-    return options
+    given = parser.parse_args()
+    given.models = given.models.resolve()
+    given.rounds = given.rounds or (1 if given.quick else 5)
+    given.seconds = given.seconds or (1 if given.quick else 2)
+    return given
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from .. import machine
+from .. import command, machine
 from ..load import ROOT, require_wrk
 from . import deployments, report
 from .bench import Bench, Cell, require_agreement
@@ -58,11 +58,11 @@ def _measure(bench: Bench, payloads: list[str], values: dict[str, str], count: i
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.prep_pred", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="rounds; the results are medians over them (5)")
-    parser.add_argument("--seconds", type=int, default=2, help="seconds of load for each figure in each round (2)")
+    parser = command.parser("prep_pred", __doc__)
+    parser.add_argument(
+        "--seconds", type=command.count, default=2, help="seconds of load for each figure in each round (2)"
+    )
     parser.add_argument("--models", type=Path, default=ROOT / "models", help="folder of the model folders")
-    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/results", help="folder of the results")
     return parser.parse_args()
 
 

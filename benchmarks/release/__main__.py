@@ -15,8 +15,7 @@ from typing import TypeVar
 
 from mlsys.network import Network
 
-from .. import machine
-from ..process import ROOT
+from .. import command, machine
 from . import images, models, report, shelf, ways
 from .report import Report, Sample
 from .ways import Edition, Way
@@ -92,14 +91,12 @@ def _made(folder: Path) -> Path:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.release", description=__doc__)
+    parser = command.parser("release", __doc__, rounds=3)
     parser.add_argument(
-        "--sizes", type=int, nargs="+", default=[1, 10, 100, 500], help="MB of the models (1 10 100 500)"
+        "--sizes", type=command.count, nargs="+", default=[1, 10, 100, 500], help="MB of the models (1 10 100 500)"
     )
-    parser.add_argument("--rounds", type=int, default=3, help="rounds; the results are medians over them (3)")
     parser.add_argument("--registry", default="", help="host:port of a registry:2 for images; else they are saved")
     parser.add_argument("--base", default="python:3.11-slim", help="image under the model's layer")
-    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/results", help="folder of the results")
     return parser.parse_args()
 
 

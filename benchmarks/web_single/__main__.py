@@ -19,7 +19,7 @@ from mlsys import iris
 from mlsys.errors import ModelError
 from mlsys.model import Model
 
-from .. import environments, load, machine
+from .. import command, environments, load, machine
 from ..load import ROOT
 from ..verdicts import verdicts
 from . import figures, report, startup
@@ -118,22 +118,16 @@ def _leave(number: int, _: object) -> None:
     sys.exit(128 + number)
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no count: give a whole number from 1")
-    return int(text)
-
-
 def _arguments() -> argparse.Namespace:
     names = [server.name for server in SERVERS]
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.web_single", description=__doc__)
-    parser.add_argument("--rounds", type=_count, default=5, help="rounds; the results are medians over them (5)")
-    parser.add_argument("--seconds", type=_count, default=6, help="seconds of load for each server in each round (6)")
+    parser = command.parser("web_single", __doc__)
+    parser.add_argument(
+        "--seconds", type=command.count, default=6, help="seconds of load for each server in each round (6)"
+    )
     parser.add_argument(
         "--only", nargs="+", default=names, choices=names, metavar="NAME", help=f"of {', '.join(names)}; bare always"
     )
     parser.add_argument("--model", type=Path, default=ROOT / "models/iris_svc/model.onnx", help="model file")
-    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/results", help="folder of the results")
     return parser.parse_args()
 
 

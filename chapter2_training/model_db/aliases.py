@@ -17,6 +17,7 @@ from . import promotions as log
 from .access import MayWrite
 from .fields import Body, Name, Sentence, Text
 from .models import ModelId, ModelName
+from .ranges import unchanged
 from .shapes import PromotionAnswer, VersionAnswer
 from .tables import Model, Promotion, Version
 
@@ -135,7 +136,6 @@ def tagged(request: Request, answer: VersionAnswer) -> Response:
     body = json.dumps(answer, ensure_ascii=False).encode()  # not msgspec, which takes no integer over 64 bits
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     headers = {"etag": tag, "cache-control": "no-cache"}
-    known = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
-    if tag in known or "*" in known:
+    if unchanged(request.headers.get("if-none-match", ""), tag):
         return Response(status_code=304, headers=headers)
     return Response(body, media_type="application/json", headers=headers)

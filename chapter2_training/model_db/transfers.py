@@ -17,7 +17,7 @@ from . import examples
 from .artefacts import Store
 from .incoming import CHUNK, Incoming, known
 from .inspection import Facts
-from .ranges import part
+from .ranges import part, unchanged
 from .settings import Settings
 
 PREFIX = "/v1/api/artefacts"
@@ -111,7 +111,7 @@ async def _answer(store: Store, sha256: str, request: Request) -> Response:
         raise NotFound(f"There is no artefact {sha256}.")
     tag = f'"{sha256}"'
     headers = {"etag": tag, "accept-ranges": "bytes", "cache-control": "public, max-age=31536000, immutable"}
-    if tag in request.headers.get("if-none-match", ""):
+    if unchanged(request.headers.get("if-none-match", ""), tag):
         return Response(status_code=304, headers=headers)
     wanted = request.headers.get("range", "") if request.headers.get("if-range", tag) == tag else ""
     start, stop = part(wanted, facts.size_bytes)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import load
+from benchmarks import command, load
 from benchmarks.verdicts import Target, paired, verdicts
 from benchmarks.web_single import figures, report
 from benchmarks.web_single.figures import Sample
@@ -16,6 +16,13 @@ Requests/sec:  10000.00
 
 def sample(per_second: float, p50_us: int = 100, p99_us: int = 200, rss: int = 100_000_000) -> Sample:
     return Sample(per_second, p50_us, p99_us, processes=2, rss_total=2 * rss, rss_largest=rss)
+
+
+@pytest.mark.parametrize("rounds", ["0", "-1", "1.5", "²", "many", ""])
+def test_a_number_of_rounds_that_is_none_is_refused(rounds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.parser("web_single", "").parse_args([f"--rounds={rounds}"])
+    assert "give a whole number from 1" in capsys.readouterr().err
 
 
 def test_the_throughput_is_requests_by_the_time_that_wrk_measured() -> None:

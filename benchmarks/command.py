@@ -1,0 +1,25 @@
+"""What the command lines of all benchmarks have in common."""
+
+import argparse
+from pathlib import Path
+
+from mlsys.catalogue import ROOT
+
+
+def count(text: str) -> int:
+    """A whole number from 1. Raises: argparse.ArgumentTypeError for anything else."""
+    if not (text.isascii() and text.isdecimal()) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no count: give a whole number from 1")
+    return int(text)
+
+
+def parser(name: str, description: str | None, *, rounds: int | None = 5) -> argparse.ArgumentParser:
+    """`python -m benchmarks.<name>` with its number of rounds and the folder of its results.
+
+    rounds: the default; None if the benchmark chooses by its other options.
+    """
+    command = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
+    help_text = f"rounds; the results are medians over them ({rounds or 5})"
+    command.add_argument("--rounds", type=count, default=rounds, help=help_text)
+    command.add_argument("--output", type=Path, default=ROOT / "benchmarks/results", help="folder of the results")
+    return command
