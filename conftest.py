@@ -1,8 +1,8 @@
-"""Tests of every folder share the fixtures of mlsys.testing and mlsys.testing_postgres."""
+"""Tests of every folder share the fixtures of mlsys.testing, mlsys.testing_postgres and mlsys.testing_redis."""
 
 import signal
 
-pytest_plugins = ["mlsys.testing", "mlsys.testing_postgres"]
+pytest_plugins = ["mlsys.testing", "mlsys.testing_postgres", "mlsys.testing_redis"]
 
 
 def pytest_sessionstart() -> None:

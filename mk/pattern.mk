@@ -1,6 +1,6 @@
 # The verbs of a pattern, the same for all. A pattern's Makefile sets what differs and includes this file:
 #   MODELS   the models it serves, by the names that `python -m mlsys.train` takes
-#   NEEDS    categories of Pipfile.lock beyond those of every service (database, packaging)
+#   NEEDS    categories of Pipfile.lock beyond those of every service (database, redis, packaging)
 #   PICTURES yes, if it needs the sample photographs in models/pictures/
 #   SECRETS  names of the variables that get random values, once, in .run/secrets.env; what the environment has, wins
 # The root's Makefile includes it too (AT_ROOT), so that `make run PATTERN=…` needs no make under make, which would

@@ -1,7 +1,7 @@
 """The servers that `make run` starts beside a pattern's processes, so that it needs nothing but this repository."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from . import folder
@@ -12,15 +12,31 @@ from .processes import MARK
 def servers(directory: Path, run_path: Path, environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """What the pattern's packages declare by their settings, unless the environment names one: variables with URLs.
 
-    A field `database_url` is a PostgreSQL with its data in `run_path`/postgres. The servers end with the block.
+    A field `database_url` is a PostgreSQL with its data in `run_path`/postgres, `redis_url` a Redis with its own in
+    `run_path`/redis and the pattern's redis.conf, if it has one. The servers end with the block.
     Raises: StartupError.
     """
-    if environment.get("DATABASE_URL") or "database_url" not in folder.settings(directory):
-        yield {}
-        return
-    from .postgres import Postgres  # most patterns have none, and start without the time that this takes
+    declared = folder.settings(directory)
+    with ExitStack() as running:
+        urls = {}
+        if "database_url" in declared and not environment.get("DATABASE_URL"):
+            from .postgres import Postgres  # most patterns have none, and start without the time that this takes
 
-    # Not the mark of this run: a manager ends what carries that one, before the last request may be over.
-    own = {**environment, MARK: f"{directory}#postgres"}
-    with Postgres(run_path / "postgres", environment=own) as server:
-        yield {"DATABASE_URL": server.url()}
+            own = _unmarked(environment, directory, "postgres")
+            urls["DATABASE_URL"] = running.enter_context(Postgres(run_path / "postgres", environment=own)).url()
+        if "redis_url" in declared and not environment.get("REDIS_URL"):
+            from .redis_server import RedisServer
+
+            file = directory / "redis.conf"
+            server = RedisServer(
+                run_path / "redis",
+                configuration=file if file.exists() else None,
+                environment=_unmarked(environment, directory, "redis"),
+            )
+            urls["REDIS_URL"] = running.enter_context(server).url()
+        yield urls
+
+
+def _unmarked(environment: Mapping[str, str], directory: Path, server: str) -> dict[str, str]:
+    """Not the mark of this run: a manager ends what carries that one, before the last request may be over."""
+    return {**environment, MARK: f"{directory}#{server}"}

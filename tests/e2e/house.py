@@ -46,7 +46,7 @@ class House:
         for name in ("bin", "lib", "pyvenv.cfg"):
             (root / ".venv" / name).symlink_to(Path(sys.prefix) / name)
         Home(root).record(
-            {"packages", "inference", "local", "training", "tracking", "database", "packaging", "dev-packages"}
+            {"packages", "inference", "local", "training", "tracking", "database", "redis", "packaging", "dev-packages"}
         )
 
     def pattern(self, name: str, procfile: str, files: Mapping[str, str] | None = None) -> Path:

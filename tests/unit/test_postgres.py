@@ -12,7 +12,7 @@ import psutil
 import psycopg2
 import pytest
 
-from mlsys import postgres, postgres_wheel
+from mlsys import postgres_wheel
 from mlsys.catalogue import ROOT
 from mlsys.errors import StartupError
 from mlsys.postgres import Postgres
@@ -100,7 +100,7 @@ def test_data_whose_making_was_interrupted_are_made_anew(tmp_path: Path) -> None
 
 def test_a_program_that_fails_is_named_with_what_it_said(tmp_path: Path) -> None:
     with pytest.raises(StartupError, match=r"initdb failed in .*: .*unrecognized option '--no-such'"):
-        postgres._run(tmp_path, "initdb", "--no-such")
+        Postgres(tmp_path)._run(tmp_path, "initdb", "--no-such")
 
 
 def test_a_machine_where_nobody_may_enter_the_temporary_folder_is_refused(tmp_path: Path) -> None:
