@@ -1,5 +1,6 @@
 """The error tree: what can go wrong, with the HTTP status and the code that a caller sees."""
 
+import math
 from enum import StrEnum
 
 
@@ -18,6 +19,7 @@ class ErrorCode(StrEnum):
     INVALID_INPUT = "invalid_input"
     INVALID_REQUEST = "invalid_request"
     HTTP_ERROR = "http_error"
+    TOO_MANY_REQUESTS = "too_many_requests"
     INTERNAL = "internal"
     BAD_GATEWAY = "bad_gateway"
     NOT_READY = "not_ready"
@@ -131,6 +133,16 @@ class InvalidInput(ServiceError):
     """The body is JSON, but not what the route declares."""
 
     status, code = 422, ErrorCode.INVALID_INPUT
+
+
+class TooManyRequests(ServiceError):
+    """A queue is full, or a quota used up. retry_after_s: seconds after which it is worth another try."""
+
+    status, code = 429, ErrorCode.TOO_MANY_REQUESTS
+
+    def __init__(self, message: str, *, retry_after_s: float, details: object = None) -> None:
+        super().__init__(message, details=details)
+        self.headers = (("retry-after", str(max(1, math.ceil(retry_after_s)))),)
 
 
 class BadGateway(ServiceError):

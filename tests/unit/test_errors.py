@@ -1,5 +1,7 @@
+import pytest
+
 from mlsys import errors
-from mlsys.errors import ErrorCode, MlsysError, ServiceError, StartupError
+from mlsys.errors import ErrorCode, MlsysError, ServiceError, StartupError, TooManyRequests
 
 
 def service_errors() -> list[type[ServiceError]]:
@@ -23,6 +25,11 @@ def test_errors_that_leave_a_body_unread_close_the_connection() -> None:
 
 def test_every_503_says_when_to_come_back() -> None:
     assert all(("retry-after", "1") in kind.headers for kind in service_errors() if kind.status == 503)
+
+
+@pytest.mark.parametrize(("wait_s", "header"), [(0.0, "1"), (0.2, "1"), (1.5, "2"), (60.0, "60")])
+def test_a_429_says_in_whole_seconds_when_to_come_back(wait_s: float, header: str) -> None:
+    assert dict(TooManyRequests("full", retry_after_s=wait_s).headers) == {"retry-after": header}
 
 
 def test_a_reason_not_to_start_is_never_an_answer() -> None:
