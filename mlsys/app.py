@@ -44,7 +44,8 @@ class Service(FastAPI):
     """
 
     refusal: StartupError | None = None
-    _stopping = False
+    stopping = False
+    """Whether the process was told to stop. An answer that has no end of its own, as a stream of events, ends then."""
 
     def __init__(self, *, title: str, description: str, settings: Settings) -> None:
         super().__init__(
@@ -111,9 +112,9 @@ class Service(FastAPI):
         """
         self._conditions[name] = Condition(check, within_s)
 
-    def stop_waiting(self) -> None:
-        """Give up the start; safe in a signal handler."""
-        self._stopping = True
+    def stop(self) -> None:
+        """Give up the start, or end what has no end of its own; safe in a signal handler."""
+        self.stopping = True
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document of every route."""
@@ -176,7 +177,7 @@ class Service(FastAPI):
             if not waiting:
                 structlog.get_logger("mlsys.app").info("waiting", condition=name, reason=reason)
                 waiting = True
-            if self._stopping or time.monotonic() > end:
+            if self.stopping or time.monotonic() > end:
                 raise StartupError(f"{name} was not usable within {within_s:g} s: {reason}")
             await asyncio.sleep(_RETRY_S)
 

@@ -20,10 +20,8 @@ _ONCE = Retry(NoBackoff(), 0)
 
 
 class RedisServer(Daemon):
-    """One server, which starts again with what it has acknowledged.
-
-    durable: it keeps a log of all writes (AOF), to the disk once a second; without, an end loses everything.
-    configuration: a redis.conf of a pattern, for what is part of its lesson.
+    """One server. durable: what it has acknowledged is on the disk, in its log of all writes (AOF); without, an end
+    loses everything. configuration: a redis.conf of a pattern, for what is part of its lesson.
     The rest is as for every Daemon.
     """
 
@@ -68,9 +66,10 @@ class RedisServer(Daemon):
             return False
 
     def _settings(self) -> str:
-        lines = [f'include "{self._configuration.resolve()}"'] if self._configuration else []
-        lines += ["bind 127.0.0.1", f"port {self.port}", f"requirepass {self.password}", 'save ""']
-        lines += [f"appendonly {'yes' if self._durable else 'no'}"]
+        # With `everysec`, the default, it answers before it writes while the disk is busy, and a kill loses that.
+        lines = ['save ""', f"appendonly {'yes' if self._durable else 'no'}", "appendfsync always"]
+        lines += [f'include "{self._configuration.resolve()}"'] if self._configuration else []
+        lines += ["bind 127.0.0.1", f"port {self.port}", f"requirepass {self.password}"]
         # A title would be written over the environment, by which the launcher finds what runs of a pattern.
         return "\n".join([*lines, "set-proc-title no", ""])
 

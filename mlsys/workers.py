@@ -28,7 +28,7 @@ def refuse(error: StartupError) -> Never:
 
 
 class Server(uvicorn.Server):
-    """Uvicorn's server, for an app that may wait for what it depends on before it starts (mlsys.app.Service)."""
+    """Uvicorn's server, for an app that may wait before it starts, and that is told of a stop (mlsys.app.Service)."""
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve. Ends the process with code 3 and one sentence if the app refuses to start."""
@@ -45,8 +45,8 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """On SIGINT and SIGTERM."""
         super().handle_exit(sig, frame)
-        if not self.started and hasattr(self._app, "stop_waiting"):
-            self._app.stop_waiting()
+        if hasattr(self._app, "stop"):
+            self._app.stop()
 
     @property
     def _app(self) -> object:

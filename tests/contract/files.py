@@ -16,7 +16,11 @@ from mlsys.catalogue import ROOT, Entry
 from mlsys.settings import Settings
 
 PATTERNS = [entry.directory for entry in catalogue.patterns()]
-STAND_INS = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none", "OPEN_WRITES": "true"}
+STAND_INS = {
+    "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+    "REDIS_URL": "redis://:nobody@127.0.0.1:1/0",
+    "OPEN_WRITES": "true",
+}
 """With these every app can be built, though not used: it connects to nothing before it serves."""
 PROCESS_WIDE = {"TMPDIR", "TZ"}
 """Variables that a container may set though they are no settings. So are those of OpenTelemetry, OTEL_*."""

@@ -242,7 +242,7 @@ def test_a_wait_that_is_given_up_ends_with_the_reason_that_held_it(service: Serv
         raise NotReady("The coffee is being made.")
 
     service.start_when("coffee", never, within_s=60)
-    service.stop_waiting()
+    service.stop()
     with pytest.raises(StartupError, match="coffee was not usable within 60 s: The coffee is being made"):
         asyncio.run(begun(service))
 
