@@ -5,6 +5,7 @@ command whose connection breaks is sent once more over a new one, so that who co
 notice it. The first may have been done: what is sent must have the same effect twice.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -30,6 +31,8 @@ _PASSING = (
     redis.exceptions.ClusterDownError,
     redis.exceptions.TryAgainError,
 )
+_IN_SCRIPT = re.compile(r"-(OOM|READONLY|MISCONF|LOADING|NOREPLICAS|CLUSTERDOWN|TRYAGAIN) ")
+"""What Redis 6 says of a passing refusal inside a script, in an error of a kind of its own."""
 
 
 def connect(
@@ -84,7 +87,9 @@ def answering() -> Iterator[None]:
     """
     try:
         yield
-    except _PASSING as error:
+    except redis.RedisError as error:
+        if not isinstance(error, _PASSING) and not _IN_SCRIPT.search(str(error)):
+            raise
         structlog.get_logger("mlsys.redis").warning("Redis refused", reason=said(error))
         raise NotReady("Redis does not answer; try again.") from error
 

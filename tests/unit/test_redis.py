@@ -146,6 +146,8 @@ def test_a_full_server_and_a_pool_without_a_free_connection_are_503s(own_redis: 
         await client.config_set("maxmemory", 1)
         with pytest.raises(NotReady), answering():
             await client.set("key", b"value")
+        with pytest.raises(NotReady), answering():
+            await client.eval("return redis.call('SET', KEYS[1], 1)", 1, "key")
         blocked = asyncio.ensure_future(client.blpop(["nothing"], timeout=1))
         await asyncio.to_thread(eventually, lambda: is_waiting(own_redis), deadline_s=5)
         with pytest.raises(NotReady), answering():
@@ -165,6 +167,8 @@ def test_our_own_mistakes_stay_what_they_are(redis_url: str) -> None:
         client.set("text", "value")
         with pytest.raises(redis.ResponseError, match="WRONGTYPE"), answering():
             client.lpush("text", "value")
+        with pytest.raises(redis.ResponseError, match="WRONGTYPE"), answering():
+            client.eval("return redis.call('LPUSH', KEYS[1], 1)", 1, "text")
 
 
 @pytest.mark.parametrize("url", ["", "redis://", "http://127.0.0.1:6379", "redis://host:many/0", "127.0.0.1:6379"])
