@@ -57,6 +57,7 @@ def connect(
         retry=AsyncRetry(*_ONCE_MORE),
         **_options(connect_timeout_s, timeout_s),
     )
+    pool.connection_class = type("Connection", (_Connection, pool.connection_class), {})
     return Redis.from_pool(pool)
 
 
@@ -105,6 +106,16 @@ async def ready(client: Redis) -> None:
 def said(error: BaseException) -> str:
     """What happened, in one line."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+class _Connection(redis.asyncio.Connection):
+    """One that says that it is broken: to write to such a one is a RuntimeError with uvloop, and none with asyncio."""
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: ANN401
+        try:
+            await super().send_packed_command(command, check_health)
+        except RuntimeError as error:
+            raise redis.ConnectionError(str(error)) from error
 
 
 def _options(connect_timeout_s: float, timeout_s: float) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 import redis
+import uvloop
 from pydantic import SecretStr
 
 from mlsys.catalogue import ROOT
@@ -108,6 +109,19 @@ def test_a_restart_is_not_noticed_by_who_comes_after_it(own_redis: RedisServer) 
         assert found == [b"1"] * 20
 
     with_client(own_redis.url(), work)
+
+
+def test_under_uvloop_too_a_connection_that_was_reset_is_replaced(redis_url: str) -> None:
+    async def work() -> None:
+        client = connect(redis_url, max_connections=1)
+        await client.set("kept", 1)
+        (connection,) = client.connection_pool._available_connections
+        assert connection._writer
+        connection._writer.transport.abort()
+        assert await client.get("kept") == b"1"
+        await client.aclose()
+
+    uvloop.run(work())
 
 
 def test_a_server_that_is_away_is_a_503_until_it_comes_back(own_redis: RedisServer) -> None:
