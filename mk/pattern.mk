@@ -2,6 +2,7 @@
 #   MODELS   the models it serves, by the names that `python -m mlsys.train` takes
 #   NEEDS    categories of Pipfile.lock beyond those of every service (database, redis, packaging)
 #   PICTURES yes, if it needs the sample photographs in models/pictures/
+#   IMAGES   folders, from the root, of other patterns whose images it runs too: `make build` builds them first
 #   SECRETS  names of the variables that get random values, once, in .run/secrets.env; what the environment has, wins
 # The root's Makefile includes it too (AT_ROOT), so that `make run PATTERN=…` needs no make under make, which would
 # report every Ctrl-C as an error.
@@ -38,8 +39,11 @@ stop: serving_environment  ## end what runs of it, also what a crash has left
 demo: model_files secrets  ## see it work, on a free port or at URL=http://…
 	@$(PY) -m mlsys.run demo $(PATTERN_DIRECTORY)
 
-build: model_files secrets  ## build its images
+build: model_files secrets $(IMAGES:%=images_of/%)  ## build its images
 	@$(IN_COMPOSE) build
+
+images_of/%: model_files secrets
+	@$(COMPOSE) $(if $(SECRETS),--env-file $(SECRETS_FILE)) -f $(ROOT)/$*/docker-compose.yml build
 
 up: secrets  ## start it by Docker Compose
 	@$(IN_COMPOSE) up -d
