@@ -22,6 +22,8 @@ from .networks import Classifier
 from .pictures import Pictures
 from .recipe import Recipe
 
+SETTLING = 0.05
+"""Learning rate at which settling begins, as a share of the peak."""
 EVERY = 5
 """Steps between two looks at the weights, for their average."""
 
@@ -71,12 +73,13 @@ def train(
 def _epoch(state: State, pictures: Pictures, recipe: Recipe, epoch: int, watch: Watch) -> dict[str, float]:
     """Each picture once, but for the few at the end that fill no batch."""
     state.network.train()
-    drawn = distort.draw(len(pictures), shift=recipe.shift, mixed=recipe.mixed, seed=recipe.seed, epoch=epoch)
+    mixed = recipe.mixed if epoch < recipe.epochs - recipe.settling else 0.0
+    drawn = distort.draw(len(pictures), shift=recipe.shift, mixed=mixed, seed=recipe.seed, epoch=epoch)
     steps, losses, rights = len(pictures) // recipe.batch_size, 0.0, 0.0
     for number in range(steps):
         step = epoch * steps + number
         for group in state.optimizer.param_groups:
-            group["lr"] = rate(step, steps * recipe.epochs, recipe.learning_rate)
+            group["lr"] = rate(step, steps, recipe)
         chosen = drawn.order[number * recipe.batch_size :][: recipe.batch_size]
         batch = distort.apply(pictures.pixels[chosen], drawn.mirrored[chosen], drawn.moves[chosen])
         batch, own = distort.mix(batch, drawn.middles[chosen], drawn.areas[chosen])
@@ -104,10 +107,15 @@ def _step(state: State, batch: Tensor, classes: Tensor, own: Tensor, smoothing: 
     return loss.item(), (logits.argmax(1) == most).double().mean().item()
 
 
-def rate(step: int, steps: int, peak: float) -> float:
-    """Learning rate: from a fifth of the peak up to it in the first fifth of all steps, then down to nothing."""
-    done = step / steps
-    return peak * (0.2 + 4 * done if done < 0.2 else (1 - done) / 0.8)
+def rate(step: int, steps: int, recipe: Recipe) -> float:
+    """Learning rate, with so many steps in an epoch: from a fifth of the peak up to it in the first fifth of all, then
+    down to nothing; for settling, from a twentieth of the peak down to nothing again.
+    """
+    settling = steps * recipe.settling
+    done = step / (steps * recipe.epochs - settling)
+    if done >= 1:
+        return recipe.learning_rate * SETTLING * (steps * recipe.epochs - step) / (settling or 1)
+    return recipe.learning_rate * (0.2 + 4 * done if done < 0.2 else (1 - done) / 0.8)
 
 
 @torch.no_grad()

@@ -120,7 +120,7 @@ NETWORKS: Mapping[str, Callable[[], Classifier]] = MappingProxyType(
         "vgg11": lambda: plain(64, 0, 128, 0, 256, 256, 0, 512, 512, 0, 512, 512),
         "vgg16": lambda: plain(64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512),
         "cifar10_small": lambda: residual(16, 32, 96, 128),
-        "cifar10_large": lambda: residual(24, 64, 256, 256),
+        "cifar10_large": lambda: residual(24, 128, 384, 384),
     }
 )
 """By `model_type`."""

@@ -68,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the steps; a refusal is one sentence and exit code 1."""
     given = parser().parse_args(arguments)
     recipe = RECIPES[given.model_type]
-    changes = {name: getattr(given, name) for name in ("epochs", "batch_size", "learning_rate", "seed")}
+    recipe = recipe if given.epochs is None else recipe.within(given.epochs)
+    changes = {name: getattr(given, name) for name in ("batch_size", "learning_rate", "seed")}
     recipe = replace(recipe, **{name: value for name, value in changes.items() if value is not None})
     register = registrar(given.registry)
     memory.keep_freed()

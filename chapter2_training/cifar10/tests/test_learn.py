@@ -1,6 +1,7 @@
 """Every network learns; a run that is killed ends with the weights of one that is not."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -137,10 +138,37 @@ def test_a_process_that_is_killed_in_the_middle_of_an_epoch_goes_on_to_the_same_
 
 
 def test_the_learning_rate_rises_for_a_fifth_of_the_way_and_falls_to_nothing() -> None:
-    rates = [learn.rate(step, 100, 0.4) for step in range(101)]
+    rates = [learn.rate(step, 10, Recipe(epochs=10, learning_rate=0.4)) for step in range(101)]
     assert [rates[0], max(rates), rates[-1]] == pytest.approx([0.08, 0.4, 0])
     assert rates.index(max(rates)) == 20
     assert np.abs(np.diff(rates)).max() < 0.02
+
+
+def test_settling_begins_where_the_cycle_ends_at_a_low_rate_that_falls_to_nothing_again() -> None:
+    cycle, settled = Recipe(epochs=10, learning_rate=0.4), Recipe(epochs=12, learning_rate=0.4, settling=2)
+    assert [learn.rate(step, 10, settled) for step in range(100)] == [
+        learn.rate(step, 10, cycle) for step in range(100)
+    ]
+    assert [learn.rate(step, 10, settled) for step in (100, 110, 120)] == pytest.approx([0.02, 0.01, 0])
+
+
+def test_nothing_is_mixed_while_it_settles(tmp_path: Path) -> None:
+    recipe = replace(QUICK, epochs=1, mixed=1.0)
+    learn.train(made("simple"), some(32), NOBODY, recipe, folder=tmp_path, watch=Watch())
+    weights = []
+    for mixed in (1.0, 0.0):
+        folder = Path(shutil.copytree(tmp_path, tmp_path / str(mixed), ignore=shutil.ignore_patterns("[01].0")))
+        settled = replace(recipe, epochs=2, settling=1, mixed=mixed)
+        weights.append(
+            learn.train(made("simple"), some(32), NOBODY, settled, folder=folder, watch=Watch()).state_dict()
+        )
+    assert all(torch.equal(one, other) for one, other in zip(*(each.values() for each in weights), strict=True))
+
+
+@pytest.mark.parametrize(("epochs", "settling"), [(66, 6), (22, 2), (10, 0), (1, 0), (132, 12)])
+def test_a_recipe_within_fewer_epochs_settles_for_the_same_share_of_them(epochs: int, settling: int) -> None:
+    shorter = Recipe(epochs=66, learning_rate=0.4, settling=6).within(epochs)
+    assert (shorter.epochs, shorter.settling) == (epochs, settling)
 
 
 def test_fewer_pictures_than_a_batch_are_refused(tmp_path: Path) -> None:
