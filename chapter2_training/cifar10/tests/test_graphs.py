@@ -121,4 +121,4 @@ def test_a_build_gives_the_same_bytes_each_time(tmp_path: Path) -> None:
 
 def test_shipped_networks_are_as_small_as_they_are_meant_to_be() -> None:
     assert building.size(NETWORKS["cifar10_small"]())[0] <= 600_000
-    assert building.size(NETWORKS["cifar10_large"]())[0] <= 2_000_000
+    assert building.size(NETWORKS["cifar10_large"]())[0] <= 5_000_000
