@@ -22,7 +22,7 @@ def servers(directory: Path, run_path: Path, environment: Mapping[str, str]) -> 
         if "database_url" in declared and not environment.get("DATABASE_URL"):
             from .postgres import Postgres  # most patterns have none, and start without the time that this takes
 
-            own = _unmarked(environment, directory, "postgres")
+            own = _with_own_mark(environment, directory, "postgres")
             urls["DATABASE_URL"] = running.enter_context(Postgres(run_path / "postgres", environment=own)).url()
         if "redis_url" in declared and not environment.get("REDIS_URL"):
             from .redis_server import RedisServer
@@ -31,12 +31,12 @@ def servers(directory: Path, run_path: Path, environment: Mapping[str, str]) -> 
             server = RedisServer(
                 run_path / "redis",
                 configuration=file if file.exists() else None,
-                environment=_unmarked(environment, directory, "redis"),
+                environment=_with_own_mark(environment, directory, "redis"),
             )
             urls["REDIS_URL"] = running.enter_context(server).url()
         yield urls
 
 
-def _unmarked(environment: Mapping[str, str], directory: Path, server: str) -> dict[str, str]:
-    """Not the mark of this run: a manager ends what carries that one, before the last request may be over."""
+def _with_own_mark(environment: Mapping[str, str], directory: Path, server: str) -> dict[str, str]:
+    """Not with the mark of this run: a manager ends what carries that, before the last request may be over."""
     return {**environment, MARK: f"{directory}#{server}"}
