@@ -61,21 +61,10 @@ def connect(
     return Redis.from_pool(pool)
 
 
-def connect_blocking(
-    url: SecretStr | str,
-    *,
-    max_connections: int = 8,
-    pool_timeout_s: float = 1.0,
-    connect_timeout_s: float = 1.0,
-    timeout_s: float = 2.0,
-) -> BlockingRedis:
-    """The same for threads. Raises: as `connect`."""
+def connect_blocking(url: SecretStr | str, *, timeout_s: float = 2.0) -> BlockingRedis:
+    """The same for threads, with the other times as they are there. Raises: as `connect`."""
     pool = redis.BlockingConnectionPool.from_url(
-        _checked(url),
-        max_connections=max_connections,
-        timeout=pool_timeout_s,
-        retry=Retry(*_ONCE_MORE),
-        **_options(connect_timeout_s, timeout_s),
+        _checked(url), max_connections=8, timeout=1.0, retry=Retry(*_ONCE_MORE), **_options(1.0, timeout_s)
     )
     return BlockingRedis.from_pool(pool)
 
