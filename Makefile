@@ -12,6 +12,7 @@ else ifneq ($(filter $(OF_A_PATTERN),$(MAKECMDGOALS)),)
 $(error There is no pattern "$(PATTERN)"; there are: $(notdir $(DIRECTORIES)))
 endif
 include mk/pattern.mk
+include mk/new.mk
 
 .PHONY: help test test-soak test-containers models lint format type bench docs lock ci doctor build_all clean everything
 
@@ -28,15 +29,17 @@ models: serving_environment  ## build every model of chapter 2, and the sample p
 test: everything models  ## all tests but soak and containers, with coverage; with PATTERN=… that pattern's alone
 	$(if $(filter command line environment,$(origin PATTERN)),$(PATTERN_TESTS),$(ALL_TESTS))
 TEST := -m pytest -m "not soak and not containers"
-# Most tests wait for processes, so two files of them are run at a time. The slow tier comes after the others have passed.
+# Most tests wait for processes, so two files of them are run at a time. The slow tier comes after the others have passed;
+# what it starts is not measured: that costs each of its many processes half as much again, for 2 points of coverage.
 TWO := --numprocesses 2 --dist loadfile
 FAST := -m pytest -m "not e2e and not soak and not containers" $(TWO)
 SLOW := -m pytest -m "e2e and not soak and not containers" $(TWO)
 PATTERN_TESTS = @cd $(ROOT) && exec $(PY) $(TEST) $(PATTERN_DIRECTORY)
-ALL_TESTS = @cd $(ROOT) && $(PY) -m coverage erase && $(PY) -m coverage run $(FAST) && $(PY) -m coverage run $(SLOW) && \
-	$(PY) -m coverage combine --quiet && $(PY) -m coverage report --fail-under=95 --skip-covered
+ALL_TESTS = @cd $(ROOT) && $(PY) -m coverage erase && $(PY) -m coverage run $(FAST) && \
+	$(PY) -m coverage combine --quiet && $(PY) -m coverage report --fail-under=94 --skip-covered && exec $(PY) $(SLOW)
 
 test-soak: everything models  ## the long versions
+	$(call install,ray)
 	@cd $(ROOT) && exec $(PY) -m pytest -m soak
 
 test-containers: everything models  ## Docker Compose, where a Docker daemon answers
@@ -53,7 +56,9 @@ type: everything  ## mypy --strict
 
 bench: everything models  ## the benchmarks, into benchmarks/results
 	@cd $(ROOT) && $(PY) -m benchmarks.web_single && $(PY) -m benchmarks.model_server && $(PY) -m benchmarks.prep_pred && \
-		$(PY) -m benchmarks.release
+		$(PY) -m benchmarks.release && $(PY) -m benchmarks.asynchronous && $(PY) -m benchmarks.prediction_cache && \
+		$(PY) -m benchmarks.data_cache && $(PY) -m benchmarks.batch && $(PY) -m benchmarks.horizontal && \
+		$(PY) -m benchmarks.vertical
 
 docs: everything  ## write the generated parts of the READMEs
 	@cd $(ROOT) && exec $(PY) -m mk.docs

@@ -1,7 +1,9 @@
 """Tests of every folder share the fixtures of mlsys.testing, mlsys.testing_postgres and mlsys.testing_redis."""
 
+import os
 import signal
 
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # before tests import it: see mlsys.remote
 pytest_plugins = ["mlsys.testing", "mlsys.testing_postgres", "mlsys.testing_redis"]
 
 

@@ -20,7 +20,7 @@ PART = re.compile(r"(<!-- (\w+): written by `make docs` -->\n).*?(<!-- end -->)"
 
 def catalogue_table(readme: Path) -> str:
     """The patterns and projects below the README's folder, by chapter where there are several."""
-    entries = catalogue.projects() + catalogue.patterns()
+    entries = catalogue.projects() + catalogue.patterns() + catalogue.templates()
     below = [entry for entry in entries if readme.parent in entry.directory.parents]
     several = readme.parent == ROOT
     lines = ["| chapter | pattern | intent |", "|---|---|---|"] if several else ["| pattern | intent |", "|---|---|"]

@@ -14,7 +14,7 @@ install python3.11 python3.11-venv))
 
 # $(call install,CATEGORIES): a recipe line; nothing happens in 0.1 s when they are there.
 install = @cd $(ROOT) && exec $(INTERPRETER) -m mk.bootstrap $(1)
-EVERYTHING := packages local inference training tracking database redis packaging dev-packages
+EVERYTHING := packages local inference training tracking database redis packaging template dev-packages
 
 # $(call print_help): the targets of the makefiles read that carry a `## text`; of two with one name, the first.
 print_help = @awk -F ':.*\#\# ' '/^[a-z_-]+:.*\#\# / && !told[$$1]++ {printf "%-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

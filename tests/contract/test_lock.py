@@ -32,6 +32,15 @@ def test_the_export_of_a_category_is_the_locks(category: str) -> None:
     assert all(hashes for _, hashes in found.values())
 
 
+def test_a_package_has_one_version_in_all_categories() -> None:
+    """Else tests, which run with all of them installed, say nothing about an image."""
+    versions: dict[str, set[str]] = {}
+    for category in categories():
+        for name, entry in LOCK[SECTIONS.get(category, category)].items():
+            versions.setdefault(name, set()).add(entry["version"])
+    assert {name: found for name, found in versions.items() if len(found) > 1} == {}
+
+
 def test_every_package_of_the_pipfile_has_its_reason() -> None:
     names = re.findall(r'^([\w-]+) = ["{]', (ROOT / "Pipfile").read_text(), re.MULTILINE)
     reasons = (ROOT / "docs" / "dependencies.md").read_text()

@@ -12,7 +12,8 @@ import pytest
 
 from mk.bootstrap import PIPENV_VERSION, Home
 from mlsys.catalogue import ROOT
-from mlsys.testing import eventually, free_port
+from mlsys.ports import free_port
+from mlsys.testing import eventually
 
 pytestmark = pytest.mark.e2e
 PIPENV = """#!/bin/sh
