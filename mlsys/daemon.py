@@ -5,7 +5,6 @@ import fcntl
 import functools
 import os
 import signal
-import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
@@ -17,6 +16,7 @@ import psutil
 
 from .errors import StartupError
 from .parent import die_with_parent
+from .ports import free_port
 from .processes import STOPS
 
 _LOCK_S = 5.0
@@ -83,7 +83,7 @@ class Daemon(ABC):
         Raises: StartupError if another server uses the data, or it does not start in time.
         """
         with self._locked() as lock:
-            self.port = self.port or _free_port()
+            self.port = self.port or free_port()
             self.prepare()
             with self._log.open("wb") as log:
                 self._process = subprocess.Popen(
@@ -148,9 +148,3 @@ class Daemon(ABC):
                         raise StartupError(f"another {self.name} uses the data in {self.folder}: stop it.") from None
                     time.sleep(0.02)
             yield lock.fileno()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port

@@ -1,9 +1,10 @@
 """A pattern's ports: which they are, and whether its services can listen on them, told before these are started."""
 
-import contextlib
 import errno
 import os
+import random
 import socket
+from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from . import folder
 from .errors import StartupError
 from .processes import marked
 from .settings import Settings
+
+_GIVEN = range(10000, 32000)
+_CLAIMS = 200
+_claims: deque[int] = deque()  # UDP sockets of the same numbers: a claim that ends with the process
 
 
 def choose(directory: Path, settings: Settings) -> dict[str, int]:
@@ -36,9 +41,30 @@ def _port(name: str, value: str) -> int:
 
 
 def free(names: Iterable[str]) -> dict[str, int]:
-    """A different free port of 127.0.0.1 for each name."""
-    with contextlib.ExitStack() as held:
-        return {name: held.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1] for name in names}
+    """A different free port of 127.0.0.1 for each name, as `free_port` gives them."""
+    return {name: free_port() for name in names}
+
+
+def free_port() -> int:
+    """A free port of 127.0.0.1, which no other caller, of any process, is given while this process lives
+    and until this one was given 200 more.
+
+    It lies outside the ports that systems give to connections, so that none of these takes it before it is used.
+    Raises: StartupError.
+    """
+    for port in random.sample(_GIVEN, len(_GIVEN)):
+        claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            claim.bind(("127.0.0.1", port))
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            claim.close()
+            continue
+        _claims.append(claim.detach())
+        if len(_claims) > _CLAIMS:
+            os.close(_claims.popleft())
+        return port
+    raise StartupError(f"no port of 127.0.0.1 from {_GIVEN[0]} to {_GIVEN[-1]} is free.")
 
 
 def refuse_busy(directory: Path, host: str, chosen: dict[str, int]) -> None:

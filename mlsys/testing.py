@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ import pytest
 from . import pictures
 from .catalogue import ROOT
 from .edge import App, Message
+from .ports import free_port
 
 T = TypeVar("T")
 
@@ -195,14 +195,6 @@ def run_demo(module: str, url: str, **environment: str) -> "subprocess.Completed
         check=False,
         timeout=120,
     )
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 on which nothing listens now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture

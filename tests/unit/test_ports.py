@@ -10,9 +10,8 @@ import pytest
 
 from mlsys import folder, ports
 from mlsys.errors import StartupError
-from mlsys.ports import refuse_busy
+from mlsys.ports import free_port, refuse_busy
 from mlsys.settings import Settings
-from mlsys.testing import free_port
 
 
 def test_a_free_port_is_let_pass(tmp_path: Path) -> None:
@@ -97,3 +96,16 @@ def test_a_pattern_that_names_no_port_has_the_settings(tmp_path: Path) -> None:
 
 def test_free_ports_differ() -> None:
     assert len(set(ports.free(["A", "B", "C"]).values())) == 3
+
+
+def test_a_port_that_was_given_is_given_to_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "_GIVEN", range(port := free_port(), port + 1))
+    with pytest.raises(StartupError, match=rf"^no port of 127\.0\.0\.1 from {port} to {port} is free\.$"):
+        free_port()
+
+
+def test_a_port_on_which_something_listens_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        monkeypatch.setattr(ports, "_GIVEN", [busy.getsockname()[1]])
+        with pytest.raises(StartupError):
+            free_port()
