@@ -72,11 +72,11 @@ class Service(FastAPI):
             _MetricsResponse,
         )
 
-    def fast_post(self, path: str) -> Callable[[H], H]:
+    def fast_post(self, path: str, *, refuses: tuple[int, ...] = ()) -> Callable[[H], H]:
         """Declare `POST path` on the hot path; the decorated function is explained in mlsys.endpoint.JsonEndpoint."""
 
         def declare(handler: H) -> H:
-            self._endpoints[path] = endpoint = JsonEndpoint(path, handler)
+            self._endpoints[path] = endpoint = JsonEndpoint(path, handler, refuses)
             self.add_route(path, endpoint, methods=["POST"], include_in_schema=False)  # type: ignore[arg-type]
             return handler
 

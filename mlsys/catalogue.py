@@ -1,10 +1,11 @@
-"""What is in this repository: patterns and training projects, found by what their folders hold."""
+"""What is in this repository: patterns, training projects and templates, found by what their folders hold."""
 
 import ast
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+_HERE = Path(__file__).resolve().parents[1]
+ROOT = Path.cwd() if _HERE.name == "site-packages" else _HERE  # installed as a wheel, it serves where it is run
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ def projects(root: Path = ROOT) -> list[Entry]:
         for entry in _packages(root)
         if (entry.directory / "train.py").exists() and not (entry.directory / "Procfile").exists()
     ]
+
+
+def templates(root: Path = ROOT) -> list[Entry]:
+    """Folders of the chapters that make patterns: a package with a new.py."""
+    return [entry for entry in _packages(root) if (entry.directory / "new.py").exists()]
 
 
 def _packages(root: Path) -> list[Entry]:

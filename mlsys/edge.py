@@ -27,6 +27,7 @@ CLIENT_GONE = 499
 """Status under which a request is counted whose caller went away before the answer."""
 _deadline: ContextVar[float] = ContextVar("deadline")
 _CLOSE = (b"connection", b"close")
+_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _PRINTABLE = re.compile(rb"[\x21-\x7e]{1,128}")
 
 
@@ -79,6 +80,7 @@ class Edge:
         limits = self._limits_of(scope["path"]) if self._limits_under else self._limits
         exchange = Exchange(scope, receive, send, limits)
         logs.request_id.set(exchange.request_id)
+        logs.traceparent.set(exchange.traceparent)
         _deadline.set(began + limits.timeout_s)
         self._in_flight += 1
         self._metrics.in_flight.inc()
@@ -145,6 +147,7 @@ class Exchange:
         "receiving",
         "request_id",
         "status",
+        "traceparent",
     )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, limits: Limits) -> None:
@@ -159,6 +162,7 @@ class Exchange:
         self.receiving = False
         self.status = 0
         self.request_id = ""
+        self.traceparent: str | None = None
         for name, value in scope["headers"]:
             if name == b"x-request-id" and _PRINTABLE.fullmatch(value):
                 self.request_id = value.decode()
@@ -166,6 +170,8 @@ class Exchange:
                 self._declared = value
             elif name == b"transfer-encoding":
                 self._endless = True
+            elif name == b"traceparent" and _TRACEPARENT.fullmatch(value):
+                self.traceparent = value.decode()
         self.request_id = self.request_id or new_request_id()
 
     def check_declared_length(self) -> None:

@@ -1,8 +1,9 @@
 """A JSON endpoint on the hot path: msgspec decodes the request and encodes the answer, nothing else stands between."""
 
+import inspect
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar, get_type_hints
+from typing import TypeVar, get_type_hints
 
 import msgspec
 
@@ -10,7 +11,7 @@ from .edge import Receive, Scope, Send
 from .errors import InvalidInput, InvalidJson, UnsupportedMediaType
 
 T = TypeVar("T")
-Handler = Callable[[Any], Awaitable[object]]
+Handler = Callable[..., Awaitable[object]]
 
 
 class JsonEndpoint:
@@ -18,14 +19,21 @@ class JsonEndpoint:
 
     The parameter's type is what the body is decoded to, the return type what the answer is made of: both are types that
     msgspec knows (Struct, TypedDict), and mlsys.openapi describes both. `path` is what routes call their template.
+    A parameter after `*` is a header of its name, with - for _: text, as Annotated[str, msgspec.Meta(…)], and a
+    default for who does not send it. `refuses` are statuses of errors that the function raises, for the description.
     """
 
-    def __init__(self, path: str, handler: Handler) -> None:
+    def __init__(self, path: str, handler: Handler, refuses: tuple[int, ...] = ()) -> None:
         hints = get_type_hints(handler, include_extras=True)
         self.path = path
+        self.refuses = refuses
         self.summary, _, self.description = (handler.__doc__ or "").partition("\n")
         self.response_type = hints.pop("return")
+        parameters = inspect.signature(handler).parameters.values()
+        headers = {each.name: hints.pop(each.name) for each in parameters if each.kind is each.KEYWORD_ONLY}
+        self.headers = {name.replace("_", "-"): kind for name, kind in headers.items()}
         (self.request_type,) = hints.values()
+        self._parameters = {name.replace("_", "-").encode(): (name, kind) for name, kind in headers.items()}
         self._handler = handler
         self._decoder = msgspec.json.Decoder(self.request_type)
         self._encoder = msgspec.json.Encoder()
@@ -34,13 +42,29 @@ class JsonEndpoint:
         """Answer one request. Raises: UnsupportedMediaType, InvalidJson, InvalidInput, and what the handler raises."""
         scope["route"] = self
         _require_json(scope)
+        given = self._given(scope) if self._parameters else {}
         body = await _body(receive)
         if body is None:
             return
-        answer = self._encoder.encode(await self._handler(decode(self._decoder, body)))
+        answer = self._encoder.encode(await self._handler(decode(self._decoder, body), **given))
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
+
+    def _given(self, scope: Scope) -> dict[str, str]:
+        """The headers that the function takes, by its parameters. Raises: InvalidInput."""
+        found = {}
+        for name, value in scope["headers"]:
+            if name in self._parameters:
+                parameter, kind = self._parameters[name]
+                if parameter in found:  # which one counts would depend on what is between the caller and this
+                    raise InvalidInput(f"The header {name.decode()} came twice; send it once.")
+                try:
+                    found[parameter] = msgspec.convert(value.decode("latin-1"), kind)
+                except msgspec.ValidationError as error:
+                    about = f"The header {name.decode()} is not what this route takes"
+                    raise InvalidInput(f"{about}: {_reason(error)}.") from None
+        return found
 
 
 def decode(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:

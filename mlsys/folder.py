@@ -10,7 +10,7 @@ from honcho.environ import parse_procfile
 
 from .errors import StartupError
 
-_PACKAGE = re.compile(r"\bchapter\w+\.\w+")
+_PACKAGE = re.compile(r"\b(?!mlsys\.)[a-z]\w*\.\w+")
 _FIELD = re.compile(r"^    (\w+): ", re.MULTILINE)
 _PORT = re.compile(r"\$\{((?:[A-Z]+_)*PORT):-(\d+)\}")
 

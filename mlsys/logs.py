@@ -12,6 +12,8 @@ from .settings import Settings
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """Id of the request that the current task answers; every log line written meanwhile carries it."""
+traceparent: ContextVar[str | None] = ContextVar("traceparent", default=None)
+"""The trace that this request is part of (W3C Trace Context), if the caller named one; other services are told."""
 
 
 def configure(settings: Settings) -> None:

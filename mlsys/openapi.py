@@ -13,12 +13,16 @@ _TEMPLATE = "#/components/schemas/{name}"
 _REFUSALS = {
     400: "The body is not JSON, or not UTF-8.",
     408: "The body did not arrive in time.",
+    409: "It contradicts what is there already.",
     413: "The body is too large.",
     415: "The body's content type is not application/json.",
-    422: "The body is JSON, but not what the route takes.",
+    422: "The body or a header is not what the route takes.",
+    429: "A queue is full, or a quota used up; Retry-After says when it is worth another try.",
+    502: "A service that this one asked gave an answer that cannot be one.",
     503: "The service is over capacity, or not ready.",
     504: "The answer was not ready in time.",
 }
+_OF_A_BODY = (400, 408, 413, 415, 422, 503, 504)
 
 
 def extend(document: dict[str, Any], endpoints: Iterable[JsonEndpoint]) -> None:
@@ -49,12 +53,17 @@ def _operation(endpoint: JsonEndpoint) -> dict[str, Any]:
         "operationId": "post" + endpoint.path.replace("/", "_"),
         "summary": endpoint.summary,
         "description": endpoint.description.strip(),
+        "parameters": [_header(name, kind) for name, kind in endpoint.headers.items()],
         "requestBody": {"required": True, "content": _json(endpoint.request_type)},
         "responses": {
             "200": {"description": "The answer.", "content": _json(endpoint.response_type)},
-            **refusals(*_REFUSALS),
+            **refusals(*_OF_A_BODY, *endpoint.refuses),
         },
     }
+
+
+def _header(name: str, kind: Any) -> dict[str, Any]:  # noqa: ANN401  # Annotated[str, …]
+    return {"name": name, "in": "header", "required": False, "schema": msgspec.json.schema(kind)}
 
 
 def _json(kind: Any) -> dict[str, Any]:  # noqa: ANN401  # any Struct or TypedDict

@@ -7,12 +7,13 @@ when it makes smaller. Colour profiles are not applied.
 
 import io
 import warnings
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from .errors import InvalidInput, PayloadTooLarge, ServiceError, UnsupportedMediaType
+from .errors import InvalidInput, PayloadTooLarge, ServiceError, StartupError, UnsupportedMediaType
 
 SIDE = 32
 """Pixels of each side of what `to_pixels` returns."""
@@ -40,6 +41,20 @@ def to_pixels(content: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
         raise
     except Exception as error:  # a decoder of hostile bytes fails in every way: OSError, SyntaxError, struct.error, …
         raise InvalidInput(f"The picture is damaged or truncated ({_reason(error)}).") from error
+
+
+def read_sample(path: Path) -> bytes:
+    """The file that a service's test routes use; it is decoded once, which also loads what the first request needs.
+
+    Raises: StartupError if it is not there, or no picture.
+    """
+    try:
+        content = path.read_bytes()
+        to_pixels(content)
+    except (OSError, ServiceError) as error:
+        advice = "write the sample pictures by `python -m mlsys.pictures`, or set SAMPLE_PATH"
+        raise StartupError(f"SAMPLE_PATH={path} cannot be used ({error}): {advice}.") from error
+    return content
 
 
 def _open(content: bytes, max_pixels: int) -> Image.Image:

@@ -21,7 +21,8 @@ def reason_not_ready(url: str) -> str | None:
 
 
 def curl_line(url: str) -> str:
-    """A command for a shell: the first POST with a short JSON example in the service's OpenAPI document, and no token.
+    """A command for a shell: the first POST with a short JSON example in the OpenAPI document, and no token, that is
+    answered in JSON.
 
     Without such an example (a picture is a long one) it is a GET: of the declared sample, of what a model server is, or
     else the first that needs nothing.
@@ -32,11 +33,15 @@ def curl_line(url: str) -> str:
     for path, operations in paths.items():
         post = operations.get("post", {})
         example = _example(post.get("requestBody", {}).get("content", {}).get("application/json", {}))
-        if example is not None and len(json.dumps(example)) <= _SHORT and "security" not in post:
+        if example is not None and len(json.dumps(example)) <= _SHORT and "security" not in post and _in_json(post):
             return f"curl -s {url}{path} -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(example))}"
     plain = (path for path, operations in paths.items() if "{" not in path and _is_plain(operations.get("get")))
     known = (path for path in (_SAMPLE, "/v2") if path in paths)
     return f"curl -s {url}{next(known, None) or next(plain, '/health')}"
+
+
+def _in_json(operation: dict[str, Any]) -> bool:
+    return "application/json" in operation["responses"]["200"].get("content", {})
 
 
 def _is_plain(operation: dict[str, Any] | None) -> bool:

@@ -5,8 +5,9 @@ command whose connection breaks is sent once more over a new one, so that who co
 notice it. The first may have been done: what is sent must have the same effect twice.
 """
 
+import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,8 +32,8 @@ _PASSING = (
     redis.exceptions.ClusterDownError,
     redis.exceptions.TryAgainError,
 )
-_IN_SCRIPT = re.compile(r"-(OOM|READONLY|MISCONF|LOADING|NOREPLICAS|CLUSTERDOWN|TRYAGAIN) ")
-"""What Redis 6 says of a passing refusal inside a script, in an error of a kind of its own."""
+_REFUSAL = re.compile(r"(^|-)(OOM|READONLY|MISCONF|LOADING|NOREPLICAS|CLUSTERDOWN|TRYAGAIN) ")
+"""A passing refusal that the client knows no class for, or that Redis 6 wraps, since it came inside a script."""
 
 
 def connect(
@@ -78,7 +79,7 @@ def answering() -> Iterator[None]:
     try:
         yield
     except redis.RedisError as error:
-        if not isinstance(error, _PASSING) and not _IN_SCRIPT.search(str(error)):
+        if not isinstance(error, _PASSING) and not _REFUSAL.search(str(error)):
             raise
         structlog.get_logger("mlsys.redis").warning("Redis refused", reason=said(error))
         raise NotReady("Redis does not answer; try again.") from error
@@ -90,6 +91,15 @@ async def ready(client: Redis) -> None:
         await client.ping()
     except redis.RedisError as error:
         raise NotReady(f"Redis cannot be used: {said(error)}") from error
+
+
+async def end(tasks: "Iterable[asyncio.Future[Any]]") -> None:
+    """Cancel tasks that use a client, until all have ended: it loses a cancellation that comes while it connects."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=0.1)
 
 
 def said(error: BaseException) -> str:

@@ -19,7 +19,9 @@ from . import logs
 from .errors import BadGateway, DeadlineExceeded, NotReady, OverCapacity, ServiceError
 from .metadata import Tensor
 
-os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # read when it is imported; else it prints beside the logs
+# Read when grpc is imported: else it prints beside the logs, and now and then aborts a process that is forked.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 import grpc
 import grpc.aio
 from tritonclient.grpc import service_pb2 as v2

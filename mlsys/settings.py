@@ -1,5 +1,6 @@
 """Typed settings: what every service reads from the environment, and how a wrong value is reported."""
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
@@ -60,6 +61,9 @@ class Settings(BaseSettings):
             raise SettingsError("; ".join(_sentences(error, secret)) + ".") from None
 
 
+_CREDENTIALS = re.compile(r"://[^/\s]*@")
+
+
 def _sentences(error: ValidationError, secret: set[str]) -> list[str]:
     sentences = []
     for problem in error.errors():
@@ -70,6 +74,7 @@ def _sentences(error: ValidationError, secret: set[str]) -> list[str]:
         if problem["type"] == "missing":
             sentences.append(f"{name} is not set, and there is no default")
         else:
-            value = "(hidden)" if name in secret else repr(problem["input"])
+            hidden = name in secret or _CREDENTIALS.search(str(problem["input"]))
+            value = "(hidden)" if hidden else repr(problem["input"])
             sentences.append(f"{name}={value} is not valid: {problem['msg'][0].lower()}{problem['msg'][1:]}")
     return sentences

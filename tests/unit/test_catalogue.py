@@ -18,6 +18,8 @@ def root(tmp_path: Path) -> Path:
         "chapter2_training/model_db/Procfile": "web: true",
         "chapter4_serving/web/__init__.py": "raise RuntimeError('looking must not run it')",
         "chapter4_serving/web/Procfile": "web: true",
+        "chapter4_serving/maker/__init__.py": '"""Make patterns."""',
+        "chapter4_serving/maker/new.py": "raise RuntimeError('looking must not run it')",
         "chapter4_serving/no_package/Procfile": "web: true",
         "chapter4_serving/notes/__init__.py": "",
         "elsewhere/web/__init__.py": "",
@@ -34,6 +36,10 @@ def test_a_pattern_is_a_package_of_a_chapter_with_a_procfile(root: Path) -> None
 
 def test_a_project_is_a_package_of_a_chapter_that_trains_and_has_no_procfile(root: Path) -> None:
     assert [entry.name for entry in catalogue.projects(root)] == ["some_model"]
+
+
+def test_a_template_is_a_package_of_a_chapter_that_makes_patterns(root: Path) -> None:
+    assert [entry.name for entry in catalogue.templates(root)] == ["maker"]
 
 
 def test_an_entrys_module_is_its_path_and_its_intent_its_docstring(root: Path) -> None:

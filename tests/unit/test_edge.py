@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from mlsys import logs
 from mlsys.edge import App, Edge, Limits, Message, Receive, Scope, Send
 from mlsys.errors import InvalidInput
 from mlsys.metrics import Metrics
@@ -69,6 +70,21 @@ def test_each_request_without_an_id_gets_a_full_uuid_of_its_own(log: Logs) -> No
     ids = {call(app, "GET", "/").headers["x-request-id"] for _ in range(10)}
     assert len(ids) == 10
     assert {len(one) for one in ids} == {36}
+
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+@pytest.mark.parametrize(("given", "known"), [(TRACE, TRACE), (TRACE[:-1], None), (TRACE.upper(), None), (None, None)])
+def test_the_trace_that_a_request_is_part_of_is_known_if_it_is_one(given: str | None, known: str | None) -> None:
+    seen: list[str | None] = []
+
+    async def look(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(logs.traceparent.get())
+        await deaf(scope, receive, send)
+
+    call(edge(look)[0], "GET", "/", headers={"traceparent": given} if given else {})
+    assert seen == [known]
 
 
 def test_a_request_is_logged_once_with_what_was_answered_and_how_long_it_took(log: Logs) -> None:

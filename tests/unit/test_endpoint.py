@@ -1,5 +1,6 @@
 import asyncio
 import json
+from typing import Annotated
 
 import msgspec
 import pytest
@@ -37,7 +38,15 @@ async def repeat(question: Question) -> Reply:
     return Reply(question.text * question.times)
 
 
+Tag = Annotated[str, msgspec.Meta(min_length=1, pattern=r"^[a-z]+$")]
+
+
+async def tell(question: Question, *, if_match: Tag = "none") -> Reply:
+    return Reply(f"{question.text} {if_match}")
+
+
 ENDPOINT = JsonEndpoint("/repeat", repeat)
+WITH_HEADER = JsonEndpoint("/tell", tell, refuses=(409,))
 
 
 def post(body: bytes | list[bytes]) -> Answer:
@@ -70,6 +79,35 @@ def test_the_route_is_known_to_the_edge_by_its_template() -> None:
     with pytest.raises(UnsupportedMediaType):
         asyncio.run(ENDPOINT(scope, never, nothing))
     assert scope["route"].path == "/repeat"
+
+
+def told(**headers: str) -> Answer:
+    message: Message = {"type": "http.request", "body": b'{"text": "it is"}', "more_body": False}
+    given = {"content-type": "application/json"} | {name.replace("_", "-"): value for name, value in headers.items()}
+    return asyncio.run(exchange(WITH_HEADER, "POST", "/tell", [message], given))
+
+
+def test_a_parameter_by_keyword_is_a_header_with_a_default() -> None:
+    assert told(if_match="abc", if_none_match="def").json == {"text": "it is abc"}
+    assert told().json == {"text": "it is none"}
+
+
+@pytest.mark.parametrize("value", ["", "ABC", "é"])
+def test_a_header_that_is_not_what_the_function_takes_is_refused(value: str) -> None:
+    with pytest.raises(InvalidInput, match="The header if-match is not what this route takes: expected `str`"):
+        told(if_match=value)
+
+
+def test_a_header_that_comes_twice_is_refused_whatever_it_says() -> None:
+    given = [(b"content-type", b"application/json"), (b"if-match", b"abc"), (b"if-match", b"abc")]
+
+    async def never() -> Message:
+        raise AssertionError("the body is not read")
+
+    async def nothing(_: Message) -> None: ...
+
+    with pytest.raises(InvalidInput, match="The header if-match came twice; send it once"):
+        asyncio.run(WITH_HEADER({"type": "http", "headers": given}, never, nothing))
 
 
 def test_nothing_is_answered_to_a_caller_who_left() -> None:

@@ -54,5 +54,13 @@ def test_settings_are_those_of_every_package_that_the_procfile_names_read_withou
     assert folder.settings(own) == {"port", "database_url"}
 
 
+def test_settings_are_found_in_packages_of_any_name(tmp_path: Path) -> None:
+    own = tmp_path / "services" / "own"
+    own.mkdir(parents=True)
+    (own / "Procfile").write_text("web: python -m mlsys.serve services.own.app:create_app\n")
+    (own / "settings.py").write_text("class Settings:\n    redis_url: str\n")
+    assert folder.settings(own) == {"redis_url"}
+
+
 def test_before_the_first_run_there_is_nothing_to_sweep(tmp_path: Path) -> None:
     folder.sweep(tmp_path)

@@ -26,6 +26,11 @@ async def ask(question: Question) -> Reply:
     return {"text": question.text, "certain": True}
 
 
+async def order(question: Question, *, request_key: Annotated[str, msgspec.Meta(max_length=9)] = "") -> Reply:
+    """Orders."""
+    return {"text": question.text + request_key, "certain": False}
+
+
 @pytest.fixture
 def document() -> dict[str, Any]:
     app = FastAPI()
@@ -37,7 +42,7 @@ def document() -> dict[str, Any]:
     async def things() -> None: ...
 
     document = app.openapi()
-    openapi.extend(document, [JsonEndpoint("/ask", ask)])
+    openapi.extend(document, [JsonEndpoint("/ask", ask), JsonEndpoint("/order", order, refuses=(409, 429))])
     return document
 
 
@@ -65,6 +70,14 @@ def test_an_endpoint_declares_every_refusal_as_the_envelope(document: dict[str, 
     assert set(responses) == {"200", "400", "408", "413", "415", "422", "503", "504"}
     for status in set(responses) - {"200"}:
         assert responses[status]["content"]["application/json"]["schema"]["$ref"].endswith("/ErrorEnvelope")
+
+
+def test_an_endpoint_declares_its_headers_and_what_its_function_refuses(document: dict[str, Any]) -> None:
+    operation = document["paths"]["/order"]["post"]
+    (header,) = operation["parameters"]
+    assert (header["name"], header["in"], header["required"]) == ("request-key", "header", False)
+    assert header["schema"] == {"type": "string", "maxLength": 9}
+    assert {"409", "429"} < set(operation["responses"])
 
 
 def test_every_route_declares_what_the_edge_may_answer_in_its_place(document: dict[str, Any]) -> None:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mlsys import pictures
-from mlsys.errors import InvalidInput, PayloadTooLarge, ServiceError, UnsupportedMediaType
-from mlsys.picture import FORMATS, MAX_PIXELS, SIDE, to_pixels
+from mlsys.errors import InvalidInput, PayloadTooLarge, ServiceError, StartupError, UnsupportedMediaType
+from mlsys.picture import FORMATS, MAX_PIXELS, SIDE, read_sample, to_pixels
 
 Pixels = NDArray[np.uint8]
 
@@ -256,3 +256,10 @@ def test_writing_the_sample_pictures_leaves_those_that_are_there(tmp_path: Path)
     (folder / "horse.png").unlink()
     assert [path.stem for path in pictures.write(folder)] == ["horse"]
     assert not list(folder.glob("*.part"))
+
+
+def test_a_sample_that_is_missing_or_no_picture_is_refused_with_its_path_and_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("no picture")
+    for name in ("nowhere.png", "text.png"):
+        with pytest.raises(StartupError, match=rf"SAMPLE_PATH=.*{name} cannot be used .*: write the sample"):
+            read_sample(tmp_path / name)

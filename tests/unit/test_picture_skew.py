@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from chapter2_training.cifar10.preprocess import LABELS, preprocess
-from chapter4_serving_patterns.prep_pred_pattern import prep
 from chapter4_serving_patterns.prep_pred_pattern.app import create_app
 from chapter4_serving_patterns.prep_pred_pattern.settings import Settings
 from chapter4_serving_patterns.prep_pred_pattern.tests.forms import WAYS
 from chapter4_serving_patterns.prep_pred_pattern.tests.standin import StandIn
-from mlsys import pictures
+from mlsys import cifar10, pictures
 from mlsys.testing import call
 
 
@@ -76,4 +75,4 @@ def test_the_tensor_that_reaches_the_model_is_the_one_that_it_was_trained_on(
 
 
 def test_training_and_serving_number_the_classes_alike() -> None:
-    assert prep.LABELS == LABELS
+    assert cifar10.LABELS == LABELS

@@ -5,8 +5,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from mlsys.ports import free_port
 from mlsys.ready import curl_line, reason_not_ready
-from mlsys.testing import free_port
 
 
 class Service(ThreadingHTTPServer):
@@ -41,7 +41,8 @@ def service() -> Iterator[Service]:
 
 
 def posting(media: object) -> dict[str, object]:
-    return {"post": {"requestBody": {"content": {"application/json": media}}}}
+    in_json: dict[str, object] = {"200": {"content": {"application/json": {}}}}
+    return {"post": {"requestBody": {"content": {"application/json": media}}, "responses": in_json}}
 
 
 def test_a_service_is_ready_when_ready_answers_200(service: Service) -> None:
@@ -78,6 +79,13 @@ def test_the_curl_line_posts_the_first_example_quoted_for_a_shell(service: Servi
     service.answers["/openapi.json"] = (200, {"paths": paths})
     expected = f"""curl -s {service.url}/ask -H 'Content-Type: application/json' -d '{{"a": "it'"'"'s"}}'"""
     assert curl_line(service.url) == expected
+
+
+def test_a_post_that_is_answered_by_a_stream_is_passed_over(service: Service) -> None:
+    stream = posting({"example": 1})
+    stream["post"]["responses"] = {"200": {"content": {"text/event-stream": {}}}}  # type: ignore[index]
+    service.answers["/openapi.json"] = (200, {"paths": {"/stream": stream, "/ask": posting({"example": 2})}})
+    assert curl_line(service.url) == f"curl -s {service.url}/ask -H 'Content-Type: application/json' -d 2"
 
 
 def test_without_an_example_the_curl_line_asks_for_the_declared_sample(service: Service) -> None:

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from mlsys.catalogue import ROOT
 from mlsys.errors import NotReady, SettingsError, StartupError
-from mlsys.redis import Redis, answering, connect, connect_blocking, ready
+from mlsys.redis import Redis, answering, connect, connect_blocking, end, ready
 from mlsys.redis_server import RedisServer
 from mlsys.testing import eventually
 
@@ -176,6 +176,16 @@ def is_waiting(server: RedisServer) -> bool:
         return bool(other.info("clients")["blocked_clients"])
 
 
+@pytest.mark.parametrize("refused", [("SET", "a", "1"), ("EVAL", "return redis.call('SET', 'a', '1')", "0")])
+def test_a_write_that_is_refused_for_the_servers_state_is_a_503(
+    own_redis: RedisServer, refused: tuple[str, ...]
+) -> None:
+    with connect_blocking(own_redis.url()) as client:
+        client.config_set("min-replicas-to-write", 1)  # and there is none
+        with pytest.raises(NotReady, match="Redis does not answer"), answering():
+            client.execute_command(*refused)
+
+
 def test_our_own_mistakes_stay_what_they_are(redis_url: str) -> None:
     with connect_blocking(redis_url) as client:
         client.set("text", "value")
@@ -183,6 +193,29 @@ def test_our_own_mistakes_stay_what_they_are(redis_url: str) -> None:
             client.lpush("text", "value")
         with pytest.raises(redis.ResponseError, match="WRONGTYPE"), answering():
             client.eval("return redis.call('LPUSH', KEYS[1], 1)", 1, "text")
+
+
+def test_a_task_ends_also_if_it_loses_a_cancellation() -> None:
+    lost = 0
+
+    async def stubborn() -> None:
+        nonlocal lost
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                lost += 1
+                if lost > 1:
+                    raise
+
+    async def work() -> None:
+        tasks = [asyncio.create_task(stubborn())]
+        await asyncio.sleep(0)
+        await end(tasks)
+        assert tasks[0].cancelled()
+
+    asyncio.run(asyncio.wait_for(work(), 10))
+    assert lost == 2
 
 
 @pytest.mark.parametrize("url", ["", "redis://", "http://127.0.0.1:6379", "redis://host:many/0", "127.0.0.1:6379"])

@@ -27,8 +27,8 @@ from mlsys.errors import (
     StartupError,
     Unauthorized,
 )
+from mlsys.ports import free_port
 from mlsys.registry import Registry, Release
-from mlsys.testing import free_port
 
 FILE = bytes(range(256)) * 20_000
 DIGEST = hashlib.sha256(FILE).hexdigest()

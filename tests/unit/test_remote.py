@@ -16,8 +16,8 @@ from tritonclient.grpc import service_pb2 as v2
 from mlsys import logs
 from mlsys.errors import BadGateway, DeadlineExceeded, NotReady, OverCapacity
 from mlsys.metadata import Tensor
+from mlsys.ports import free_port
 from mlsys.remote import Declared, NoSuchModel, RemoteModel
-from mlsys.testing import free_port
 
 T = TypeVar("T")
 BATCH = np.arange(6, dtype=np.float32).reshape(2, 3)

@@ -17,11 +17,13 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
 from mlsys.catalogue import ROOT
-from mlsys.testing import Server, eventually, free_port
+from mlsys.ports import free_port
+from mlsys.testing import Server, eventually
 from mlsys.workers import Worker
 
 PROBE = """
 import os
+import signal
 from fastapi.responses import StreamingResponse
 from mlsys.app import Service
 from mlsys.errors import NotReady, StartupError
@@ -56,6 +58,10 @@ def waits(within_s=60.0):
 
 def waits_briefly():
     return waits(0.3)
+
+def is_stopped_while_it_loads():
+    os.kill(os.getpid(), signal.SIGTERM)
+    return waits()
 
 def refuses():
     raise StartupError("There is no coffee")
@@ -285,6 +291,20 @@ def test_a_service_that_waits_for_its_condition_can_be_stopped(
     eventually(lambda: "being made" in server.log.read_text(), deadline_s=20)
     assert server.stop(number, deadline_s=5) == 0
     assert "Traceback" not in server.log.read_text()
+
+
+def test_a_worker_that_is_told_to_stop_while_it_loads_its_app_does_not_begin_to_wait(probe: Path) -> None:
+    (probe / "flag").write_text("water")
+    config = f"uvicorn.Config('probe:is_stopped_while_it_loads', factory=True, port={free_port()})"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import uvicorn, mlsys.workers; mlsys.workers.Server({config}).run()"],
+        env={**os.environ, "FLAG": str(probe / "flag")},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
 
 
 def test_a_check_of_the_factory_waits_for_nothing(probe: Path) -> None:

@@ -76,6 +76,12 @@ def test_a_wrong_secret_is_named_and_not_shown() -> None:
     assert "1234567" not in str(caught.value)
 
 
+def test_a_wrong_url_with_a_password_is_named_and_not_shown() -> None:
+    with pytest.raises(SettingsError, match=r"PORT=\(hidden\) is not valid") as caught:
+        Settings(port="http://me:geheim@host")
+    assert "geheim" not in str(caught.value)
+
+
 def test_settings_do_not_change_once_built() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Settings().port = 1  # type: ignore[misc]

@@ -16,7 +16,8 @@ from tritonclient import grpc as over_grpc
 from tritonclient import http as over_http
 
 from mlsys.catalogue import ROOT
-from mlsys.testing import eventually, free_port
+from mlsys.ports import free_port
+from mlsys.testing import eventually
 
 DEADLINE_S = 30.0
 
