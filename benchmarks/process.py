@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,9 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 import psutil
+
+from mlsys.ports import free_port
+from mlsys.ready import reason_not_ready
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,7 +42,7 @@ class Running:
         self, name: str, command: str, environment: Mapping[str, str], values: Mapping[str, str], scratch: Path
     ) -> None:
         self.name = name
-        self.ports = free_ports(3)
+        self.ports = [free_port() for _ in range(3)]
         self.port = self.ports[0]
         filled = dict(values) | dict(zip(("port", "port2", "port3"), map(str, self.ports), strict=True))
         filled |= {"python": sys.executable, "scratch": str(scratch)}
@@ -91,6 +93,10 @@ class Running:
             time.sleep(0.005)
         return result
 
+    def until_ready(self) -> None:
+        """Wait until its /ready says so. Raises: RuntimeError as `until` does."""
+        self.until(lambda: reason_not_ready(f"http://127.0.0.1:{self.port}") is None)
+
     def pause(self) -> None:
         """Stop the clock of every process: parents first, so that none asks a stopped child whether it is alive."""
         for process in self._tree():
@@ -131,13 +137,3 @@ class Running:
             self._seen.update(tree)
             return tree
         return []
-
-
-def free_ports(n: int) -> list[int]:
-    """Ports that nobody listens on now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
-    try:
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()

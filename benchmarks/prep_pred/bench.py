@@ -3,7 +3,7 @@
 import http.client
 import json
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,7 +60,7 @@ class Bench:
             scratch.mkdir()
             one = Running(process.name, process.command, process.environment, known, scratch)
             running.append(stack.enter_context(one))
-            one.until(lambda port=one.port: _ready(port))  # type: ignore[misc]  # mypy knows no defaults of lambdas
+            one.until_ready()
         for payload in self._kinds:
             self._load(running[-1].port, payload, 8, self._seconds)
         running[-1].until(running[-1].at_rest)
@@ -120,14 +120,3 @@ def resume(running: list[Running]) -> None:
     """Let them go on, those who are asked first."""
     for each in running:
         each.resume()
-
-
-def _ready(port: int) -> bool:
-    with suppress(OSError, http.client.HTTPException):  # not listening yet
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-        try:
-            connection.request("GET", "/ready")
-            return connection.getresponse().status == http.client.OK
-        finally:
-            connection.close()
-    return False

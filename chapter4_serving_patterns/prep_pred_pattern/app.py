@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from pathlib import Path
 
 import msgspec
 from fastapi import Request, Response
@@ -10,15 +9,15 @@ from prometheus_client import Histogram
 from starlette.requests import ClientDisconnect
 
 from mlsys.app import Service
+from mlsys.cifar10 import LABELS
 from mlsys.edge import CLIENT_GONE, remaining_s
-from mlsys.errors import ServiceError, StartupError
 from mlsys.openapi import example
-from mlsys.picture import to_pixels
+from mlsys.picture import read_sample
 from mlsys.remote import RemoteModel
 
 from . import __doc__ as intent  # the pattern's one sentence
 from . import describe
-from .prep import LABELS, Model, Prep
+from .prep import Model, Prep
 from .settings import Settings
 from .upload import Decoder, Upload, require_known
 
@@ -62,7 +61,7 @@ def seconds_by_step(service: Service) -> Callable[[str], AbstractContextManager[
 
 def add_description(service: Service, prep: Prep[Upload], settings: Settings) -> None:
     """The routes that say what the service takes and gives, and predict its sample."""
-    sample = Upload("image/png", _read(settings.sample_path))
+    sample = Upload("image/png", read_sample(settings.sample_path))
     pixel = Upload("application/json", msgspec.json.encode({"data": describe.PICTURE}))
     about = describe.metadata("cifar10_large", "0123456789ab", describe.PREDICTION)
 
@@ -111,14 +110,3 @@ async def _receive(request: Request) -> Upload:
 
 async def _caller_gone(_: Request, __: Exception) -> Response:
     return Response(status_code=CLIENT_GONE)  # nobody reads it, but it is counted
-
-
-def _read(path: Path) -> bytes:
-    """The sample; it is decoded once, which also loads what the first request needs."""
-    try:
-        content = path.read_bytes()
-        to_pixels(content)
-    except (OSError, ServiceError) as error:
-        advice = "write the sample pictures by `python -m mlsys.pictures`, or set SAMPLE_PATH"
-        raise StartupError(f"SAMPLE_PATH={path} cannot be used ({error}): {advice}.") from error
-    return content

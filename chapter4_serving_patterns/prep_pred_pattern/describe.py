@@ -4,10 +4,11 @@ from typing import Any
 
 from typing_extensions import TypedDict
 
+from mlsys.cifar10 import LABELS
 from mlsys.openapi import example, refusals
 
 from .form import FIELD
-from .prep import INPUT, LABELS
+from .prep import INPUT
 
 PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNoAAAAggCB2kUIOwAAAABJRU5ErkJggg=="
 """The smallest PNG there is, in base64: one grey pixel."""

@@ -13,13 +13,12 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mlsys.cifar10 import LABELS
 from mlsys.errors import BadGateway, ModelError, NotReady
 from mlsys.metadata import Tensor
 from mlsys.picture import SIDE
 from mlsys.remote import Declared, NoSuchModel
 
-LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-"""The classes of CIFAR-10, in the order of the probabilities."""
 INPUT = Tensor(name="input", datatype="UINT8", shape=[-1, SIDE, SIDE, 3])
 """What prep produces: rows, columns, RGB, as they are; the model file has the normalisation."""
 OUTPUTS = [

@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mlsys.ports import free
-from mlsys.testing import eventually, free_port
+from mlsys.ports import free, free_port
+from mlsys.testing import eventually
 
 COMPOSE_FILE = "docker-compose.yml"
 
@@ -50,6 +50,11 @@ class Stack:
         ids = docker("ps", "--all", "--quiet", "--filter", f"label={self._label}").split()
         found: list[dict[str, Any]] = json.loads(docker("inspect", *ids)) if ids else []
         return found
+
+    def container(self, service: str) -> str:
+        """The id of a service's one container."""
+        (found,) = (c for c in self.containers() if c["Config"]["Labels"]["com.docker.compose.service"] == service)
+        return str(found["Id"])
 
     def is_healthy(self) -> bool:
         """Whether all run, and those that have a health check pass it. Raises: AssertionError if one has failed.

@@ -14,7 +14,7 @@ import pytest
 from chapter3_release_patterns.docker_api_pattern.ssh import Ssh
 from chapter3_release_patterns.docker_api_pattern.tests.machine import Machine
 from mlsys.catalogue import ROOT
-from mlsys.testing import free_port
+from mlsys.ports import free_port
 
 from .stack import Stack, docker
 

@@ -75,12 +75,6 @@ def champion(stack: Stack, model_id: str) -> Any:  # noqa: ANN401  # a version, 
     return ask(stack, "GET", f"/v1/api/models/{model_id}/aliases/champion")[1]
 
 
-def container(stack: Stack, service: str) -> str:
-    """The id of a service's container."""
-    (found,) = (c for c in stack.containers() if c["Config"]["Labels"]["com.docker.compose.service"] == service)
-    return str(found["Id"])
-
-
 def test_a_model_is_registered_and_promoted_and_everything_outlives_new_containers(
     start: Callable[[], Stack], models: Path
 ) -> None:
@@ -90,7 +84,7 @@ def test_a_model_is_registered_and_promoted_and_everything_outlives_new_containe
     with urllib.request.urlopen(f"http://127.0.0.1:{stack.port}/models/svc", timeout=10) as page:
         assert b"1.0.0-iris.1" in page.read()
 
-    docker("rm", "--force", container(stack, "api"), container(stack, "postgres"))
+    docker("rm", "--force", stack.container("api"), stack.container("postgres"))
     stack.up()
 
     stack.wait_until_healthy()
@@ -105,10 +99,10 @@ def test_while_the_database_restarts_callers_are_told_to_come_again_and_then_ser
 ) -> None:
     stack = start()
     model_id, version_id = registered(stack, models / "iris_svc" / "model.onnx")
-    docker("stop", container(stack, "postgres"))
+    docker("stop", stack.container("postgres"))
     status, answer = ask(stack, "GET", f"/v1/api/models/{model_id}/aliases")
     assert (status, answer["error"]["code"]) == (503, "not_ready")
-    docker("start", container(stack, "postgres"))
+    docker("start", stack.container("postgres"))
     eventually(lambda: champion(stack, model_id).get("id") == version_id, deadline_s=60, every_s=0.2)
 
 
@@ -121,5 +115,5 @@ def test_without_the_token_nothing_is_written(start: Callable[[], Stack]) -> Non
 
 def test_the_database_is_reached_by_the_service_alone(start: Callable[[], Stack]) -> None:
     stack = start()
-    (database,) = (c for c in stack.containers() if c["Id"] == container(stack, "postgres"))
+    (database,) = (c for c in stack.containers() if c["Id"] == stack.container("postgres"))
     assert not any(database["NetworkSettings"]["Ports"].values())

@@ -11,8 +11,9 @@ from pydantic import SecretStr
 
 from mlsys import iris
 from mlsys.catalogue import ROOT
+from mlsys.ports import free_port
 from mlsys.registry import Registry
-from mlsys.testing import eventually, free_port
+from mlsys.testing import eventually
 
 from .stack import Stack, docker
 

@@ -4,7 +4,8 @@ import pytest
 
 from mlsys import catalogue
 from mlsys.catalogue import Entry
-from mlsys.testing import free_port, run_demo
+from mlsys.ports import free_port
+from mlsys.testing import run_demo
 
 pytestmark = pytest.mark.e2e
 each_pattern = pytest.mark.parametrize("pattern", catalogue.patterns(), ids=lambda entry: entry.name)

@@ -20,7 +20,8 @@ HEADINGS = [
     "Scale out",
     "Related patterns",
 ]
-each_entry = pytest.mark.parametrize("entry", catalogue.patterns() + catalogue.projects(), ids=lambda entry: entry.name)
+ENTRIES = catalogue.patterns() + catalogue.projects() + catalogue.templates()
+each_entry = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 each_readme = pytest.mark.parametrize(
     "readme", [*docs.readmes(), *sorted((ROOT / "docs").glob("*.md"))], ids=lambda path: str(path.relative_to(ROOT))
 )
@@ -58,5 +59,5 @@ def test_what_the_code_writes_is_up_to_date(readme: Path) -> None:
 
 
 def test_every_chapter_with_patterns_lists_them() -> None:
-    for entry in catalogue.patterns() + catalogue.projects():
+    for entry in ENTRIES:
         assert f"[{entry.name}]({entry.name}/)" in (entry.directory.parent / "README.md").read_text()

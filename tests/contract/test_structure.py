@@ -12,7 +12,8 @@ from mlsys import catalogue
 from mlsys.catalogue import ROOT, Entry
 
 each_pattern = pytest.mark.parametrize("pattern", catalogue.patterns(), ids=lambda entry: entry.name)
-each_entry = pytest.mark.parametrize("entry", catalogue.patterns() + catalogue.projects(), ids=lambda entry: entry.name)
+ENTRIES = catalogue.patterns() + catalogue.projects() + catalogue.templates()
+each_entry = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 VAGUE_NAMES = {"utils", "common", "helpers", "constants", "configurations", "cruds", "manager", "base", "data"}
 WEB = {"fastapi", "starlette", "uvicorn", "prometheus_client", "os", "requests", "httpx", "aiohttp"}
 

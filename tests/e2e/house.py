@@ -13,8 +13,9 @@ import psutil
 
 from mk.bootstrap import Home
 from mlsys.catalogue import ROOT
+from mlsys.ports import free_port
 from mlsys.processes import marked
-from mlsys.testing import eventually, free_port
+from mlsys.testing import eventually
 
 READY = "curl -s"  # the last thing that the launcher says when the pattern is ready
 SERVICE = """

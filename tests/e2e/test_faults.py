@@ -15,7 +15,8 @@ import pytest
 from uvicorn.config import STARTUP_FAILURE
 
 from mlsys.catalogue import ROOT
-from mlsys.testing import Server, eventually, free_port
+from mlsys.ports import free_port
+from mlsys.testing import Server, eventually
 
 from .wire import FLOWER, HEAD, LENGTH, REQUEST, TARGET, both_serve, connect, errors_in, is_served, metric, read, send
 

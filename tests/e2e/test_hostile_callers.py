@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlsys.testing import Server, eventually, free_port
+from mlsys.ports import free_port
+from mlsys.testing import Server, eventually
 
 from .wire import FLOWER, HEAD, LENGTH, REQUEST, TARGET, connect, errors_in, is_served, metric, read, send
 

@@ -13,8 +13,9 @@ import psutil
 import pytest
 
 from mlsys.catalogue import ROOT
+from mlsys.ports import free_port
 from mlsys.processes import MARK, end_marked, marked
-from mlsys.testing import eventually, free_port
+from mlsys.testing import eventually
 
 from .house import READY, STOPS, House, Terminal, launcher_of, make, nothing_left_of, workers_of
 

@@ -19,8 +19,9 @@ from chapter2_training.model_db.migrate import migrate
 from chapter2_training.model_db.tests.networks import network
 from mlsys.catalogue import ROOT
 from mlsys.database import Database
+from mlsys.ports import free_port
 from mlsys.postgres import Postgres
-from mlsys.testing import Server, eventually, free_port
+from mlsys.testing import Server, eventually
 
 from .registry_load import TARGET, TOKEN, Load
 from .wire import connect, errors_in, read

@@ -35,10 +35,13 @@ def agrees(printed: str, expected: str) -> bool:
     return re.fullmatch(pattern, printed) is not None
 
 
-@pytest.fixture(params=catalogue.patterns(), ids=lambda entry: entry.name)
-def running(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Entry, Running]]:
+@pytest.fixture(params=catalogue.patterns(), ids=lambda entry: entry.name, scope="module")
+def running(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Entry, Running]]:
+    """One run of a pattern, for all that is said to it."""
     entry: Entry = request.param
-    with Running.ready(entry.directory, tmp_path / "run.log") as run:
+    with Running.ready(entry.directory, tmp_path_factory.mktemp(entry.name) / "run.log") as run:
         yield entry, run
 
 

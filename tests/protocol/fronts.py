@@ -35,8 +35,9 @@ class Front:
         self.json = {} if self.is_rest else {"as_json": True}
 
     def close(self) -> None:
-        """Close its connections."""
+        """Close its connections, for good: tritonclient would do it again in whatever thread collects the client."""
         self.client.close()
+        self.client.close = lambda: None
 
     def inputs(self, feeds: Mapping[str, Array]) -> list[Any]:
         """The client's own input objects."""

@@ -18,7 +18,8 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from benchmarks import environments
 from mlsys.catalogue import ROOT
-from mlsys.testing import Answer, eventually, free_port
+from mlsys.ports import free_port
+from mlsys.testing import Answer, eventually
 
 Untyped: TypeAlias = Any
 """Of generated code, and of libraries without types: stubs, messages, clients."""

@@ -1,5 +1,6 @@
 """The server killed, stopped and given bad files, under load: no answer is wrong, and what was accepted is answered."""
 
+import contextlib
 import json
 import shutil
 import signal
@@ -76,7 +77,10 @@ class Callers:
 
     def _call(self, number: int) -> None:
         target = self._server.grpc_target if number % 2 else self._server.rest_target
-        front = Front("grpc" if number % 2 else "rest-binary", target)
+        with contextlib.closing(Front("grpc" if number % 2 else "rest-binary", target)) as front:
+            self._ask(front)
+
+    def _ask(self, front: Front) -> None:
         ones = floats([1, 1, 1])
         while not self._stop.is_set():
             try:
@@ -87,7 +91,6 @@ class Callers:
             except (OSError, HTTPException):  # killed before it answered, or while it did
                 self.refused.add("None")
             self.n += 1
-        front.close()
 
 
 def test_a_client_goes_on_with_a_server_that_was_killed_and_started_again(start: Callable[..., Running]) -> None:

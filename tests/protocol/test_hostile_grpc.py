@@ -11,8 +11,11 @@ import pytest
 from grpc import StatusCode
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from mlsys.testing import eventually
+
 from .fronts import floats
 from .servers import Running, Untyped, unhurt, version
+from .test_overload import in_progress
 
 pytestmark = pytest.mark.parametrize("server", ["ours"], indirect=True)
 
@@ -44,6 +47,11 @@ def request(model: str = "fixed", raw: list[bytes] | None = None, **changes: Unt
     message = service_pb2.ModelInferRequest(model_name=model, raw_input_contents=[RAW] if raw is None else raw)
     message.inputs.add(**({"name": "input", "datatype": "FP32", "shape": [2, 3]} | changes))
     return message
+
+
+def slow(rows: int) -> Untyped:
+    """Ones, for the network that takes some tens of milliseconds a row."""
+    return request("slow", raw=[np.ones((rows, 256), np.float32).tobytes()], shape=[rows, 256])
 
 
 def assert_refused(call: Untyped, message: Untyped, *codes: StatusCode) -> str:
@@ -194,21 +202,20 @@ def test_names_that_callers_think_of_do_not_become_metrics(server: Running, stub
 
 
 def test_a_caller_who_leaves_takes_nobody_with_him(server: Running, stub: Untyped) -> None:
-    rows = np.ones((1, 256), np.float32)
-    message = request("slow", raw=[rows.tobytes()], shape=[1, 256])
-    calls = [stub.ModelInfer.future(message, timeout=20) for _ in range(20)]
-    for call in calls[::2]:
-        call.cancel()
-    for call in calls[1::2]:
-        assert call.result(20).raw_output_contents[0] == rows.tobytes()
-    for call in calls[::2]:
+    leavers = [stub.ModelInfer.future(slow(rows=16), timeout=60) for _ in range(10)]  # long work: nobody is done
+    stayers = [stub.ModelInfer.future(slow(rows=1), timeout=60) for _ in range(10)]
+    eventually(lambda: in_progress(server) == len(leavers + stayers), deadline_s=30)
+    for call in leavers:
+        assert call.cancel()
+    for call in stayers:
+        assert call.result(60).raw_output_contents[0] == np.ones((1, 256), np.float32).tobytes()
+    for call in leavers:
         assert call.cancelled()
 
 
 def test_the_callers_deadline_is_kept(stub: Untyped) -> None:
-    message = request("slow", raw=[np.ones((64, 256), np.float32).tobytes()], shape=[64, 256])
     with pytest.raises(grpc.RpcError) as raised:
-        stub.ModelInfer(message, timeout=0.005)
+        stub.ModelInfer(slow(rows=64), timeout=0.005)
     assert raised.value.code() == StatusCode.DEADLINE_EXCEEDED
 
 

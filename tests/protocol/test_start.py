@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mlsys.catalogue import ROOT
-from mlsys.testing import free_port
+from mlsys.ports import free_port
 
 from . import networks as build
 

@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from mlsys.database import Database
-from mlsys.testing import Server, eventually, free_port
+from mlsys.ports import free_port
+from mlsys.testing import Server, eventually
 
 from .. import migrate
 from . import shelves

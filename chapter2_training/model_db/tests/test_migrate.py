@@ -20,7 +20,7 @@ from chapter2_training.model_db.tables import Model, Table, Version
 from mlsys.catalogue import ROOT
 from mlsys.database import Database
 from mlsys.errors import StartupError
-from mlsys.testing import free_port
+from mlsys.ports import free_port
 
 
 def test_the_migrations_make_the_tables_of_the_code(database: Database) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from mlsys import iris
 from mlsys.errors import SettingsError
-from mlsys.testing import call, free_port
+from mlsys.ports import free_port
+from mlsys.testing import call
 
 from ..app import create_app
 from ..service import LoadedService

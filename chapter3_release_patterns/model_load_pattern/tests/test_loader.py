@@ -17,7 +17,8 @@ import pytest
 
 from mlsys.catalogue import ROOT
 from mlsys.errors import MlsysError, ModelError, SettingsError
-from mlsys.testing import eventually, free_port
+from mlsys.ports import free_port
+from mlsys.testing import eventually
 
 from .. import loader
 from ..fetch import Fetcher

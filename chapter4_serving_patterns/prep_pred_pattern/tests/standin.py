@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from tritonclient.grpc import model_config_pb2, service_pb2_grpc
 from tritonclient.grpc import service_pb2 as v2
 
-from ..prep import INPUT, LABELS, OUTPUTS
+from mlsys.cifar10 import LABELS
+
+from ..prep import INPUT, OUTPUTS
 
 
 class StandIn(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]  # no types

@@ -13,12 +13,13 @@ from structlog.testing import capture_logs
 
 from mlsys import pictures
 from mlsys.app import Service
+from mlsys.cifar10 import LABELS
 from mlsys.errors import SettingsError, StartupError
 from mlsys.picture import to_pixels
-from mlsys.testing import Answer, call, exchange, free_port
+from mlsys.ports import free_port
+from mlsys.testing import Answer, call, exchange
 
 from ..app import create_app
-from ..prep import LABELS
 from ..settings import PILLOW_TAKES, Settings
 from .forms import WAYS, as_bytes, as_json
 from .standin import StandIn

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from mlsys import pictures
-from mlsys.testing import Server, eventually, free_port, run_demo
+from mlsys.ports import free_port
+from mlsys.testing import Server, eventually, run_demo
 
 PACKAGE = "chapter4_serving_patterns.prep_pred_pattern"
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mlsys.cifar10 import LABELS
 from mlsys.errors import BadGateway, InvalidInput, ModelError, NotReady
 from mlsys.metadata import Tensor
 from mlsys.remote import Declared, NoSuchModel
 
-from ..prep import INPUT, LABELS, OUTPUTS, Prep
+from ..prep import INPUT, OUTPUTS, Prep
 
 CONTRACT = Declared("pictures", "1", [INPUT], OUTPUTS, list(LABELS))
 CAT = {"label": np.array([3]), "probabilities": np.eye(10, dtype=np.float32)[3:4]}

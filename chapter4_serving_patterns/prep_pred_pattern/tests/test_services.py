@@ -17,7 +17,8 @@ from uvicorn.config import STARTUP_FAILURE
 from mlsys import pictures
 from mlsys.model import Model
 from mlsys.picture import to_pixels
-from mlsys.testing import Answer, Server, eventually, free_port
+from mlsys.ports import free_port
+from mlsys.testing import Answer, Server, eventually
 
 PREP = "chapter4_serving_patterns.prep_pred_pattern.app:create_app"
 CAT = pictures.content("cat")

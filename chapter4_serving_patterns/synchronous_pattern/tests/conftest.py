@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from mlsys.catalogue import ROOT
-from mlsys.testing import eventually, free_port
+from mlsys.ports import free_port
+from mlsys.testing import eventually
 
 
 class ModelServer:

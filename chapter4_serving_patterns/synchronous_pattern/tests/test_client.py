@@ -19,7 +19,8 @@ from mlsys.catalogue import ROOT
 from mlsys.errors import DeadlineExceeded
 from mlsys.model import Model
 from mlsys.picture import to_pixels
-from mlsys.testing import eventually, free_port
+from mlsys.ports import free_port
+from mlsys.testing import eventually
 
 from ..call import Caller, Deadline, Unavailable
 from ..client import Format, Prediction, classify, connect, main

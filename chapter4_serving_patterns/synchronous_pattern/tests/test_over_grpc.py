@@ -12,7 +12,7 @@ import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from mlsys.errors import DeadlineExceeded
-from mlsys.testing import free_port
+from mlsys.ports import free_port
 
 from ..call import Caller, Deadline, RetryBudget, Unavailable
 from ..over_grpc import Grpc

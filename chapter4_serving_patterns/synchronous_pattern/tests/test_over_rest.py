@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mlsys.errors import DeadlineExceeded
-from mlsys.testing import free_port
+from mlsys.ports import free_port
 
 from ..call import Unavailable
 from ..over_rest import Rest
