@@ -133,6 +133,16 @@ def command(pattern: Path, container: Yaml) -> list[str]:
     return found
 
 
+def modules(path: Path) -> set[str]:
+    """The modules that the processes of an image are started with, in Compose and in the manifests."""
+    services = built(path.parent).values()
+    images = {service["image"] for service in services if service["build"]["dockerfile"].endswith(path.name)}
+    own = [*services, *own_containers(path.parent)]
+    commands = [command(path.parent, container) for container in own if container["image"] in images]
+    words = {word for words in commands for word in words}
+    return {word.partition(":")[0] for word in words if re.fullmatch(r"(mlsys|chapter\w+)(\.\w+)+(:\w+)?", word)}
+
+
 def settings(pattern: Path, container: Yaml) -> type[Settings]:
     """The Settings of a container's process: the model server's or the pattern's."""
     bare = "mlsys.server" in command(pattern, container)

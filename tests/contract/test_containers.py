@@ -7,7 +7,7 @@ import pytest
 
 from mlsys.catalogue import ROOT
 
-from . import files
+from . import files, imports
 from .files import Dockerfile, Yaml
 
 DOCKERFILES = sorted(ROOT.glob("chapter*/*/Dockerfile*"))
@@ -71,6 +71,18 @@ def test_an_image_installs_what_the_lock_has_in_a_layer_of_its_own(path: Path) -
     assert all(source.startswith("requirements/") for source in copied), (
         "code above it makes every change install again"
     )
+
+
+@every_dockerfile
+def test_an_image_holds_what_its_processes_import(path: Path) -> None:
+    """Here everything is installed, so that no other test of this machine would miss a package or a file."""
+    dockerfile = Dockerfile(path)
+    read, needed = imports.reached(files.modules(path))
+    sources = [ROOT / source for source in dockerfile.sources]
+    assert not {str(file.relative_to(ROOT)) for file in read if not {file, *file.parents} & set(sources)}
+    locks = [source.read_text() for source in sources if source.parent.name == "requirements"]
+    installed = {re.split(r"[\[=]", line)[0] for lock in locks for line in lock.splitlines()}
+    assert not {min(names): file for names, file in needed.items() if not names & installed}
 
 
 @every_dockerfile
