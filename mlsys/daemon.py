@@ -54,6 +54,10 @@ class Daemon(ABC):
     def takes_connections(self) -> bool:
         """Whether the server that was started is ready."""
 
+    @abstractmethod
+    def url(self) -> str:
+        """Where clients reach it, with the password. Raises: OSError before the first start."""
+
     def before_exec(self, parent: int) -> None:
         """In the child: take signals as any program does, and the last one when the process `parent` has gone."""
         for number in STOPS:

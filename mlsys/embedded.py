@@ -5,12 +5,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from . import folder
+from .daemon import Daemon
 from .processes import MARK
 
 
 @contextmanager
-def servers(directory: Path, run_path: Path, environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """What the pattern's packages declare by their settings, unless the environment names one: variables with URLs.
+def started(directory: Path, run_path: Path, environment: Mapping[str, str]) -> Iterator[dict[str, Daemon]]:
+    """What the pattern's packages declare by their settings, unless the environment names one: by the variable that is
+    to have its URL.
 
     A field `database_url` is a PostgreSQL with its data in `run_path`/postgres, `redis_url` a Redis with its own in
     `run_path`/redis and the pattern's redis.conf, if it has one. The servers end with the block.
@@ -18,12 +20,12 @@ def servers(directory: Path, run_path: Path, environment: Mapping[str, str]) -> 
     """
     declared = folder.settings(directory)
     with ExitStack() as running:
-        urls = {}
+        servers: dict[str, Daemon] = {}
         if "database_url" in declared and not environment.get("DATABASE_URL"):
             from .postgres import Postgres  # most patterns have none, and start without the time that this takes
 
             own = _with_own_mark(environment, directory, "postgres")
-            urls["DATABASE_URL"] = running.enter_context(Postgres(run_path / "postgres", environment=own)).url()
+            servers["DATABASE_URL"] = running.enter_context(Postgres(run_path / "postgres", environment=own))
         if "redis_url" in declared and not environment.get("REDIS_URL"):
             from .redis_server import RedisServer
 
@@ -33,8 +35,8 @@ def servers(directory: Path, run_path: Path, environment: Mapping[str, str]) -> 
                 configuration=file if file.exists() else None,
                 environment=_with_own_mark(environment, directory, "redis"),
             )
-            urls["REDIS_URL"] = running.enter_context(server).url()
-        yield urls
+            servers["REDIS_URL"] = running.enter_context(server)
+        yield servers
 
 
 def _with_own_mark(environment: Mapping[str, str], directory: Path, server: str) -> dict[str, str]:

@@ -30,6 +30,7 @@ MARK = "MLSYS_RUN"
 """
 _NOBODY = 65534  # by number, as everywhere on Linux: a small image may have no such name
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+Watch = Callable[["Manager"], str | None]
 
 
 def server_account() -> tuple[int, int]:
@@ -43,11 +44,11 @@ class Manager(honcho.manager.Manager):  # type: ignore[misc]  # honcho has no ty
     mark: what the processes carry as MARK.
     watch: called once, in a thread of its own, when all are started; a sentence that it returns ends the run as failed.
     ended: exit codes of the processes that ended by themselves, by name.
-    killed: names of those that did not stop within `grace_s` seconds.
+    killed: seconds for which those were waited for that did not stop, by name: `grace_s`, or to a second Ctrl-C.
     failure: what `watch` returned.
     """
 
-    def __init__(self, printer: Printer, mark: str, grace_s: float, watch: Callable[["Manager"], str | None]) -> None:
+    def __init__(self, printer: Printer, mark: str, grace_s: float, watch: Watch) -> None:
         super().__init__(printer)
         honcho.manager.KILL_WAIT = 10**9  # never: the alarm below kills, and after a Ctrl-C too, which honcho forgets
         self._process_ctor = _Reader
@@ -55,7 +56,8 @@ class Manager(honcho.manager.Manager):  # type: ignore[misc]  # honcho has no ty
         self._grace_s = grace_s
         self._watch = watch
         self.ended: dict[str, int] = {}
-        self.killed: list[str] = []
+        self.killed: dict[str, float] = {}
+        self._asked = 0.0
         self.failure: str | None = None
 
     def loop(self) -> None:
@@ -77,13 +79,15 @@ class Manager(honcho.manager.Manager):  # type: ignore[misc]  # honcho has no ty
         self.ended = {
             name: process["returncode"] for name, process in self._processes.items() if "returncode" in process
         }
+        self._asked = time.monotonic()
         super().terminate()
         self._signal_strays(signal.SIGTERM)
         signal.setitimer(signal.ITIMER_REAL, self._grace_s)
 
     def kill(self) -> None:
         """Kill every process that still runs."""
-        self.killed = [name for name, process in self._processes.items() if "returncode" not in process]
+        left = [name for name, process in self._processes.items() if "returncode" not in process]
+        self.killed = {name: time.monotonic() - self._asked for name in left} | self.killed
         super().kill()
         self._signal_strays(signal.SIGKILL)
 
@@ -106,8 +110,9 @@ class Manager(honcho.manager.Manager):  # type: ignore[misc]  # honcho has no ty
             threading.Thread(target=work, daemon=True).start()
 
     def _run_watch(self) -> None:
-        self.failure = self._watch(self)
-        if self.failure:
+        failure = self._watch(self)
+        if failure and not self._terminating:
+            self.failure = failure
             os.kill(os.getpid(), signal.SIGTERM)
 
     def _on_stop(self, signum: int, _: FrameType | None) -> None:

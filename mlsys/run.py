@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -22,9 +22,10 @@ from typing import Annotated
 from pydantic import Field
 
 from . import embedded, folder, ports, secret, steps
+from .daemon import Daemon
 from .errors import StartupError
 from .parent import die_with_parent
-from .processes import MARK, Manager, QuietPrinter, end_marked, marked
+from .processes import MARK, Manager, QuietPrinter, Watch, end_marked, marked
 from .ready import curl_line, reason_not_ready
 from .settings import Settings
 
@@ -71,23 +72,23 @@ def run(directory: Path, settings: LauncherSettings) -> int:
     folder.make_runtime(directory)
     if not marked(str(directory)):
         folder.sweep(directory, keep=settings.run_path)
-    with embedded.servers(directory, Path(environment["RUN_PATH"]), environment) as urls:
-        environment |= urls
+    with embedded.started(directory, Path(environment["RUN_PATH"]), environment) as servers:
+        environment |= {variable: server.url() for variable, server in servers.items()}
         for name, command in folder.steps(commands).items():
             steps.finish(name, command, directory.parents[1], environment)
             del commands[name]
-        return _serve(directory, commands, settings, environment, began)
+        serving = [command for command in commands.values() if steps.SERVERS & set(shlex.split(command))]
+        for command in serving:
+            steps.check(command, directory.parents[1], environment)
+        watch = partial(_watch, settings, began if serving else None, servers.values())
+        return _supervise(directory, commands, settings, environment, watch)
 
 
-def _serve(
-    directory: Path, commands: dict[str, str], settings: LauncherSettings, environment: dict[str, str], began: float
+def _supervise(
+    directory: Path, commands: dict[str, str], settings: LauncherSettings, environment: dict[str, str], watch: Watch
 ) -> int:
-    serving = [command for command in commands.values() if steps.SERVERS & set(shlex.split(command))]
-    for command in serving:
-        steps.check(command, directory.parents[1], environment)
     terminal = sys.stdout.isatty()
     printer = QuietPrinter(time_format="", prefix=terminal and len(commands) > 1)
-    watch = partial(_announce, settings, began) if serving else _no_news
     manager = Manager(printer, environment[MARK], settings.grace_s, watch)
     for name, command in commands.items():
         manager.add_process(name, command, env=environment, cwd=str(directory.parents[1]))
@@ -95,7 +96,7 @@ def _serve(
         manager.loop()
     finally:
         end_marked(environment[MARK], 0)  # strays that held no pipe of ours open
-    return _verdict(manager, settings)
+    return _verdict(manager)
 
 
 def _environment(directory: Path, settings: LauncherSettings) -> dict[str, str]:
@@ -116,8 +117,19 @@ def _environment(directory: Path, settings: LauncherSettings) -> dict[str, str]:
     }
 
 
+def _watch(
+    settings: LauncherSettings, began: float | None, servers: Collection[Daemon], manager: Manager
+) -> str | None:
+    """Say once that the pattern is ready, if it serves (`began` says since when). Return why the run must end."""
+    failure = None if began is None else _announce(settings, began, manager)
+    while servers and not failure:
+        if gone := [server.name for server in servers if not server.pid]:
+            failure = f"{gone[0]} ended by itself; the rest was stopped."
+        time.sleep(0.1)
+    return failure
+
+
 def _announce(settings: LauncherSettings, began: float, manager: Manager) -> str | None:
-    """Say that the pattern is ready, once; or return why it is not."""
     deadline = time.monotonic() + settings.ready_timeout_s
     while reason := reason_not_ready(settings.url):
         if time.monotonic() > deadline:
@@ -131,17 +143,13 @@ def _announce(settings: LauncherSettings, began: float, manager: Manager) -> str
     return None
 
 
-def _no_news(_: Manager) -> None:
-    """A pattern that serves nothing has no moment at which it is ready."""
-
-
-def _verdict(manager: Manager, settings: LauncherSettings) -> int:
+def _verdict(manager: Manager) -> int:
     sentences = [manager.failure] if manager.failure else []
     for name, code in manager.ended.items():
         how = f"with code {code}" if code >= 0 else f"by signal {-code}"
         sentences.append(f"{name} ended by itself {how}; the rest was stopped.")
-    for name in manager.killed:
-        _tell(f"{name} did not stop within {settings.grace_s:g} s and was killed.")
+    for name, seconds in manager.killed.items():
+        _tell(f"{name} did not stop within {seconds:.1f} s and was killed.")
     for sentence in sentences:
         _tell(sentence)
     return 1 if sentences else 0

@@ -59,6 +59,16 @@ def test_redis_is_gone_with_the_pattern_and_its_data_are_there_for_the_next_run(
     nothing_left_of(pattern)
 
 
+def test_a_redis_that_dies_ends_the_run_and_is_named(pattern: Path) -> None:
+    terminal = Terminal(["make", "run"], pattern.parents[1])
+    begun(terminal)
+    (server,) = [process for process in marked(str(pattern)) if process.name() == "redis-server"]
+    server.kill()
+    assert terminal.ended() != 0
+    assert "Redis ended by itself; the rest was stopped." in terminal.shown
+    nothing_left_of(pattern)
+
+
 def test_a_redis_that_is_named_is_used_and_none_is_started(pattern: Path, redis_url: str) -> None:
     terminal = Terminal(["make", "run"], pattern.parents[1], REDIS_URL=redis_url)
     assert begun(terminal) == (1, "noeviction")
