@@ -22,6 +22,7 @@ from mlsys.testing import Server, eventually
 from mlsys.workers import Worker
 
 PROBE = """
+import gc
 import os
 import signal
 from fastapi.responses import StreamingResponse
@@ -43,6 +44,11 @@ def breaks_off():
 
         return StreamingResponse(parts())
 
+    return app
+
+def tells_what_is_collected():
+    app = fine()
+    app.get("/collected")(lambda: {"never": gc.get_freeze_count(), "each time": len(gc.get_objects())})
     return app
 
 def waits(within_s=60.0):
@@ -262,6 +268,16 @@ def test_a_condition_that_does_not_come_to_hold_is_said_once_and_ends_the_proces
     done = run(target, PORT=str(free_port()), WORKERS=workers, FLAG=str(probe / "flag"))
     assert (done.returncode, done.stderr) == (STARTUP_FAILURE, f"Cannot start: {sentence}\n")
     assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_what_was_loaded_is_not_gone_through_by_each_collection_of_garbage(
+    probe: Path, start: Callable[..., Server], workers: str
+) -> None:
+    server = start("probe:tells_what_is_collected", WORKERS=workers)
+    eventually(server.is_ready, deadline_s=20)
+    counts = server.get("/collected").json
+    assert counts["never"] > 10 * counts["each time"]
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
