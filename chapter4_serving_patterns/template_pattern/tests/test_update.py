@@ -86,7 +86,11 @@ def test_a_snapshot_has_the_text_and_not_the_wheel_the_models_and_itself(tmp_pat
     assert snapshot(tmp_path) == {"app.py": "app.py", "tests/test_app.py": "tests/test_app.py"}
 
 
-@pytest.mark.parametrize("content", [None, b"", b"nonsense", gzip.compress(b"{}")[:-4], gzip.compress(b"[]")], ids=repr)
+@pytest.mark.parametrize(
+    "content",
+    [None, b"", b"nonsense", gzip.compress(b"{}")[:-4], gzip.compress(b"[]")],
+    ids=["none", "empty", "nonsense", "cut", "a list"],
+)
 def test_a_folder_that_is_no_project_is_refused(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / ".made-as.json.gz").write_bytes(content)
