@@ -1,9 +1,31 @@
 """What the command lines of all benchmarks have in common."""
 
 import argparse
+import shlex
+import signal
+import sys
 from pathlib import Path
 
 from mlsys.catalogue import ROOT
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def line(name: str) -> str:
+    """The command that was typed, for the report."""
+    return shlex.join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]])
+
+
+def leave_on_signals() -> None:
+    """End by SystemExit, which stops what was started on the way; a second Ctrl-C does not interrupt that."""
+    for number in SIGNALS:
+        signal.signal(number, _leave)
+
+
+def _leave(number: int, _: object) -> None:
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def count(text: str) -> int:

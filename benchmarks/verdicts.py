@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import TypeVar
 
 import msgspec
@@ -30,6 +31,11 @@ def verdicts(targets: Sequence[Target]) -> list[str]:
         f"(at {'least' if target.at_least else 'most'} {target.limit:g})"
         for target in targets
     ]
+
+
+def median(samples: Sequence[object], of: str) -> float:
+    """Over the rounds, of an attribute of each sample; its name may have dots."""
+    return statistics.median(float(attrgetter(of)(sample)) for sample in samples)
 
 
 def paired(samples: Sequence[T], others: Sequence[T], of: Callable[[T], float]) -> float:

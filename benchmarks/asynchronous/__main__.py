@@ -1,9 +1,6 @@
 """Measure the asynchronous pattern beside its model server alone. Needs wrk and Linux; takes some 5 minutes."""
 
 import argparse
-import shlex
-import signal
-import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,15 +18,14 @@ def main() -> None:
     """Everything, to the written results."""
     options = _arguments()
     wrk = require_wrk()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    command.leave_on_signals()
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(options.models, seconds=options.seconds, count=options.jobs, scratch=Path(folder))
         rounds = _measure(bench, options.rounds)
     result = report.Report(
         machine=machine.describe(),
         versions=machine.versions(wrk, PACKAGES, []),
-        command=shlex.join(["python", "-m", "benchmarks.asynchronous", *sys.argv[1:]]),
+        command=command.line("asynchronous"),
         seconds=options.seconds,
         count=options.rounds,
         jobs=options.jobs,

@@ -1,9 +1,6 @@
 """Measure the batch pattern on the embedded PostgreSQL. Needs Linux; takes some 3 minutes."""
 
 import argparse
-import shlex
-import signal
-import sys
 import tempfile
 from pathlib import Path
 
@@ -19,8 +16,7 @@ PACKAGES = ("onnxruntime", "numpy", "msgspec", "psycopg2-binary", "pixeltable-pg
 def main() -> None:
     """Everything, to the written results."""
     options = _arguments()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    command.leave_on_signals()
     model = options.models / "iris_svc" / "model.onnx"
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -30,7 +26,7 @@ def main() -> None:
     result = report.Report(
         machine=machine.describe(),
         versions=machine.versions("the job itself", PACKAGES, []),
-        command=shlex.join(["python", "-m", "benchmarks.batch", *sys.argv[1:]]),
+        command=command.line("batch"),
         rows=options.rows,
         seconds=options.seconds,
         count=options.rounds,

@@ -1,7 +1,5 @@
 """Measure what it takes to have an item's tensor, with a cache and without. Needs Linux; takes about a minute."""
 
-import shlex
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -39,7 +37,7 @@ def main() -> None:
     result = report.Report(
         machine=machine.describe(),
         versions=machine.versions(f"Redis {version}, on the same machine", PACKAGES, []),
-        command=shlex.join(["python", "-m", "benchmarks.data_cache", *sys.argv[1:]]),
+        command=command.line("data_cache"),
         count=options.rounds,
         batch=BATCH,
         sizes={cell: each.size for cell, each in kept.items()},

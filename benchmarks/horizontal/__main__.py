@@ -1,8 +1,5 @@
 """Measure the horizontal microservices: the proxy's cost, and the tail. Needs wrk and Linux; takes some 4 minutes."""
 
-import shlex
-import signal
-import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,8 +20,7 @@ def main() -> None:
     parser.add_argument("--requests", type=command.count, default=1000, help="requests for each tail in a round (1000)")
     options = parser.parse_args()
     wrk = require_wrk()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    command.leave_on_signals()
     with ExitStack() as stack:
         bench = Bench(stack, Path(stack.enter_context(tempfile.TemporaryDirectory())))
         bench.start([*SERVICES, *SLOW])
@@ -33,7 +29,7 @@ def main() -> None:
     result = report.Report(
         machine=machine.describe(),
         versions=machine.versions(wrk, PACKAGES, []),
-        command=shlex.join(["python", "-m", "benchmarks.horizontal", *sys.argv[1:]]),
+        command=command.line("horizontal"),
         seconds=options.seconds,
         requests=options.requests,
         many=MANY,

@@ -4,9 +4,6 @@ Needs wrk, Linux and, for MLServer's first installation, a package index. Takes 
 """
 
 import argparse
-import shlex
-import signal
-import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,15 +19,13 @@ from .servers import SERVERS, Server
 from .tables import Sizes
 
 PACKAGES = ("onnxruntime", "numpy", "uvicorn", "uvloop", "httptools", "msgspec", "grpcio", "tritonclient")
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> None:
     """Everything, from installing the peer to writing the results."""
     options = _arguments()
     wrk = require_wrk()
-    for number in SIGNALS:
-        signal.signal(number, _leave)
+    command.leave_on_signals()
     if "peer" in options.only:
         environments.ensure("mlserver")
     chosen = plan([part for part in PARTS if part in options.only], quick=options.quick)
@@ -40,7 +35,7 @@ def main() -> None:
     result = report.Report(
         machine=machine.describe(),
         versions=machine.versions(wrk, PACKAGES, ["mlserver"]),
-        command=shlex.join(["python", "-m", "benchmarks.model_server", *sys.argv[1:]]),
+        command=command.line("model_server"),
         seconds=options.seconds,
         count=options.rounds,
         plan=chosen,
@@ -83,13 +78,6 @@ def _terminate(started: dict[str, Running]) -> None:
 
 def _of(cells: list[Cell]) -> list[Server]:
     return [SERVERS[name] for name in dict.fromkeys(cell.server for cell in cells)]
-
-
-def _leave(number: int, _: object) -> None:
-    """Exit, which stops the servers on the way; an impatient second Ctrl-C must not interrupt that."""
-    for each in SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
-    sys.exit(128 + number)
 
 
 def _arguments() -> argparse.Namespace:

@@ -1,9 +1,8 @@
 """The plots: throughput by bound, and by workers and threads."""
 
-from pathlib import Path
-
 from matplotlib.figure import Figure
 
+from .. import reports
 from . import figures, servers
 from .figures import Rounds, row
 from .plan import BATCHED, MANY, SWEPT, Cell, Plan
@@ -18,10 +17,9 @@ TITLES = {
 }
 
 
-def batching(rounds: Rounds, plan: Plan, caption: str, path: Path) -> None:
+def batching(rounds: Rounds, plan: Plan, caption: str) -> Figure:
     """Throughput as a multiple of that without batching, by bound."""
-    figure = Figure(figsize=(7.5, 4.6), layout="constrained")
-    axes = figure.add_subplot()
+    figure, (axes,) = reports.panels(caption, size=(7.5, 4.6))
     for model, colour, marker in zip(BATCHED, COLOURS, MARKERS, strict=True):
         gains = [figures.gain(rounds, model, servers.bound(each)) for each in plan.bounds]
         axes.plot(plan.bounds, gains, color=colour, marker=marker, label=TITLES[model])
@@ -33,19 +31,17 @@ def batching(rounds: Rounds, plan: Plan, caption: str, path: Path) -> None:
     axes.set_xlabel("bound on a batch (rows; 1: batching is off)")
     axes.set_ylabel("throughput (× of that without batching)")
     axes.set_title(f"Batching, {MANY} clients that each ask for one row")
-    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=9)
-    figure.suptitle(caption, fontsize=8)
-    figure.savefig(path, dpi=150)
+    return figure
 
 
-def sweep(rounds: Rounds, plan: Plan, caption: str, path: Path) -> None:
+def sweep(rounds: Rounds, plan: Plan, caption: str) -> Figure:
     """Bars of requests a second with whiskers from the slowest to the fastest round, a panel for each column."""
-    figure = Figure(figsize=(9, 6), layout="constrained")
-    panels = figure.subplots(2, 2)
+    said = f"Workers × ONNX threads: median, least and most of the rounds\n{caption}"
+    figure, panels = reports.panels(said, size=(9, 6), rows=2, columns=2)
     for across, clients in enumerate((1, MANY)):
         for down, model in enumerate(SWEPT):
-            axes = panels[down, across]
+            axes = panels[2 * down + across]
             cells = [Cell(servers.threads(*pair), model, "binary", clients) for pair in plan.pairs]
             found = [row(rounds[cell]) for cell in cells]
             medians = [each.per_second for each in found]
@@ -59,8 +55,6 @@ def sweep(rounds: Rounds, plan: Plan, caption: str, path: Path) -> None:
             axes.yaxis.set_major_formatter("{x:,.0f}")
             axes.set_ylabel("requests/s")
             axes.set_title(f"{model}, {clients} client{'s' * (clients > 1)}", fontsize=10)
-            axes.spines[["top", "right"]].set_visible(False)
-    for axes in panels[-1]:
+    for axes in panels[2:]:
         axes.set_xlabel("inferences at a time × threads (dark: as shipped)")
-    figure.suptitle(f"Workers × ONNX threads: median, least and most of the rounds\n{caption}", fontsize=9)
-    figure.savefig(path, dpi=150)
+    return figure

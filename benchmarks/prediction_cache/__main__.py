@@ -1,9 +1,6 @@
 """Measure the prediction cache. Needs wrk and Linux; takes some 6 minutes."""
 
 import argparse
-import shlex
-import signal
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -27,12 +24,11 @@ def main() -> None:
     """Everything, to the written results."""
     options = _arguments()
     wrk = require_wrk()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    command.leave_on_signals()
     result = report.Report(
         machine=machine.describe(),
         versions=machine.versions(wrk, PACKAGES, []),
-        command=shlex.join(["python", "-m", "benchmarks.prediction_cache", *sys.argv[1:]]),
+        command=command.line("prediction_cache"),
         seconds=options.seconds,
         requests=options.requests,
         count=options.rounds,

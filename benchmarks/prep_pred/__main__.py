@@ -1,9 +1,6 @@
 """Measure the prep-pred pattern beside the same code in one process. Needs wrk and Linux; takes some 5 minutes."""
 
 import argparse
-import shlex
-import signal
-import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,8 +19,7 @@ def main() -> None:
     """Everything, to the written results."""
     options = _arguments()
     wrk = require_wrk()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    command.leave_on_signals()
     payloads = deployments.payloads()
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(payloads, options.seconds, Path(folder))
@@ -31,7 +27,7 @@ def main() -> None:
     result = report.Report(
         machine=machine.describe(),
         versions=machine.versions(wrk, PACKAGES, []),
-        command=shlex.join(["python", "-m", "benchmarks.prep_pred", *sys.argv[1:]]),
+        command=command.line("prep_pred"),
         seconds=options.seconds,
         count=options.rounds,
         many=MANY,

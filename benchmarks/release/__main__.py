@@ -4,9 +4,6 @@ Needs `make run` of the three patterns to work; some 10 GB of disk under TMPDIR 
 """
 
 import argparse
-import shlex
-import signal
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -27,8 +24,7 @@ PACKAGES = ("onnxruntime", "numpy", "build", "hatchling", "pip", "urllib3")
 def main() -> None:
     """Everything, to the written results."""
     options = _arguments()
-    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signum, lambda number, _: sys.exit(128 + number))
+    command.leave_on_signals()
     missing = images.missing()
     samples: list[Sample] = []
     opened: dict[int, float] = {}
@@ -49,7 +45,7 @@ def main() -> None:
     result = Report(
         machine=machine.describe(),
         versions=machine.versions("no load", PACKAGES, []),
-        command=shlex.join(["python", "-m", "benchmarks.release", *sys.argv[1:]]),
+        command=command.line("release"),
         count=options.rounds,
         missing=missing or "",
         opened=opened,

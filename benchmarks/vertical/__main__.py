@@ -1,9 +1,6 @@
 """Measure the vertical chain, its stages alone, and the same steps in one process. Needs wrk; some 3 minutes."""
 
 import argparse
-import shlex
-import signal
-import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,8 +20,7 @@ def main() -> None:
     """Everything, to the written results."""
     options = _arguments()
     wrk = require_wrk()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    command.leave_on_signals()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         bench = Bench(stack, options.models, options.seconds, Path(folder))
         bench.require_agreement()
@@ -32,7 +28,7 @@ def main() -> None:
     result = report.Report(
         machine=machine.describe(),
         versions=machine.versions(wrk, PACKAGES, []),
-        command=shlex.join(["python", "-m", "benchmarks.vertical", *sys.argv[1:]]),
+        command=command.line("vertical"),
         seconds=options.seconds,
         count=options.rounds,
         many=MANY,

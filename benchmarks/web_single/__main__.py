@@ -4,9 +4,6 @@ Needs wrk, Linux and, for the peers' first installation, a package index. Takes 
 """
 
 import argparse
-import shlex
-import signal
-import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -29,15 +26,13 @@ from .servers import SERVERS, Server
 
 PACKAGES = ("uvicorn", "uvloop", "httptools", "fastapi", "pydantic", "msgspec", "onnxruntime", "numpy")
 PEERS = ("litserve", "mlserver", "bentoml")
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> None:
     """Everything, from installing the peers to writing the results."""
     options = _arguments()
     wrk = load.require_wrk()
-    for number in SIGNALS:
-        signal.signal(number, _leave)
+    command.leave_on_signals()
     servers = [server for server in SERVERS if server.name in {"bare", *options.only}]
     expected = _expected(options.model)
     for peer in dict.fromkeys(server.peer for server in servers if server.peer):
@@ -50,7 +45,7 @@ def main() -> None:
     result = report.Report(
         machine=machine.describe(),
         versions=machine.versions(wrk, PACKAGES, PEERS),
-        command=shlex.join(["python", "-m", "benchmarks.web_single", *sys.argv[1:]]),
+        command=command.line("web_single"),
         seconds=options.seconds,
         rounds=rounds,
         starts=starts,
@@ -109,13 +104,6 @@ def _expected(path: Path) -> list[float]:
         return IrisPredictor(Model.load(path)).probabilities(iris.SAMPLE[0])
     except ModelError as error:
         raise SystemExit(str(error)) from error
-
-
-def _leave(number: int, _: object) -> None:
-    """Exit, which stops the servers on the way; an impatient second Ctrl-C must not interrupt that."""
-    for each in SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
-    sys.exit(128 + number)
 
 
 def _arguments() -> argparse.Namespace:

@@ -1,9 +1,8 @@
 """The plot: throughput by server."""
 
-from pathlib import Path
-
 from matplotlib.figure import Figure
 
+from .. import reports
 from .figures import Row
 from .servers import SERVERS, Kind
 
@@ -16,11 +15,10 @@ LOOKS: dict[Kind, tuple[str, str, str]] = {
 """Fill, hatch and legend: told apart also in grey."""
 
 
-def draw(rows: dict[str, Row], caption: str, path: Path) -> None:
+def draw(rows: dict[str, Row], caption: str) -> Figure:
     """Horizontal bars of median requests a second, whiskers from the slowest to the fastest round."""
     measured = [server for server in SERVERS if server.name in rows]
-    figure = Figure(figsize=(9, 0.42 * len(measured) + 1.9), layout="constrained")
-    axes = figure.add_subplot()
+    figure, (axes,) = reports.panels(caption, size=(9, 0.42 * len(measured) + 1.9))
     for kind, (color, hatch, label) in LOOKS.items():
         places = [place for place, server in enumerate(measured) if server.kind == kind]
         if not places:  # matplotlib would draw its legend in a colour of its own
@@ -48,8 +46,6 @@ def draw(rows: dict[str, Row], caption: str, path: Path) -> None:
     axes.set_xlim(0, max(row.most for row in rows.values()) * 1.25)
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_xlabel("requests answered per second: median, least and most of the rounds (× of the bare app)")
-    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=9, loc="lower right")
     axes.set_title("POST /predict: one flower, one answer")
-    figure.suptitle(caption, fontsize=8)
-    figure.savefig(path, dpi=150)
+    return figure
