@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from mlsys.errors import DeadlineExceeded, ServiceError, StartupError
+from mlsys.errors import DeadlineExceeded, ErrorCode, ServiceError, StartupError
 
 from .interface import Declared, Finding, Question
 
@@ -102,6 +102,9 @@ class Chain:
             except ServiceError as error:
                 step.error = error.code
                 error.details = {"stage": stage.name, "trace": trace}
+                raise
+            except Exception:
+                step.error = ErrorCode.INTERNAL
                 raise
             finally:
                 self._watch(step)

@@ -31,7 +31,7 @@ class Fakes:
         cap_s: float = 1.0,
         reserve_s: float = 0.1,
         stop: str | None = None,
-        error: ServiceError | None = None,
+        error: Exception | None = None,
     ) -> Stage:
         async def ask(question: Question, budget_s: float) -> Finding[str]:
             self.asked.append((name, budget_s))
@@ -161,6 +161,12 @@ def test_every_step_is_shown_to_who_watches_when_it_is_over(fakes: Fakes) -> Non
     with pytest.raises(NotReady):
         fakes.run([fakes.stage("a", takes_s=0.1), fakes.stage("b", error=NotReady("It is down."))])
     assert [(step.stage, step.ms, step.error) for step in fakes.watched] == [("a", 100.0, None), ("b", 0, "not_ready")]
+
+
+def test_a_mistake_of_the_chains_own_is_not_taken_for_a_caller_who_left(fakes: Fakes) -> None:
+    with pytest.raises(KeyError):
+        fakes.run([fakes.stage("a", error=KeyError("x"))])
+    assert [step.error for step in fakes.watched] == ["internal"]
 
 
 def test_stages_that_give_what_they_are_named_for_in_an_order_that_serves_all_are_accepted() -> None:
