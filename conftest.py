@@ -4,6 +4,8 @@ import os
 import signal
 
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # before tests import it: see mlsys.remote
+for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "PYTHONPATH"):  # tests start what they start alike under `make test`
+    os.environ.pop(name, None)
 pytest_plugins = ["mlsys.testing", "mlsys.testing_postgres", "mlsys.testing_redis"]
 
 

@@ -26,12 +26,11 @@ COPIED += ["chapter*/__init__.py", "chapter*/README.md", ".dockerignore", ".giti
 
 
 def make(*words: str, cwd: Path, **environment: str) -> Done:
-    """Type `make` and the words, outside of what this test run has set for itself."""
-    inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "MAKEFLAGS")}
+    """Type `make` and the words."""
     return subprocess.run(
         ["make", *words],
         cwd=cwd,
-        env=inherited | environment,
+        env=os.environ | environment,
         capture_output=True,
         text=True,
         check=False,

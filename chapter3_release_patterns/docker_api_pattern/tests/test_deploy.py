@@ -292,7 +292,15 @@ def test_systemd_finds_no_fault_with_the_unit(tmp_path: Path) -> None:
     unit.write_text(
         UNIT.read_text().replace("=docker ", f"={programs}/docker ").replace("=-docker", f"=-{programs}/docker")
     )
-    done = subprocess.run([verifier, "verify", "--man=no", str(unit)], capture_output=True, text=True, timeout=60)
+    (tmp_path / "docker.service").write_text(f"[Service]\nExecStart={programs}/docker\n")  # this machine may have none
+    done = subprocess.run(
+        [verifier, "verify", "--man=no", str(unit)],
+        env=os.environ | {"SYSTEMD_UNIT_PATH": f"{tmp_path}:"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
