@@ -29,11 +29,10 @@ models: serving_environment  ## build every model of chapter 2, and the sample p
 test: everything models  ## all tests but soak and containers, with coverage; with PATTERN=… that pattern's alone
 	$(if $(filter command line environment,$(origin PATTERN)),$(PATTERN_TESTS),$(ALL_TESTS))
 TEST := -m pytest -m "not soak and not containers"
-# Most tests wait for processes, so two files of them are run at a time. The slow tier comes after the others have passed;
+# Most tests wait for processes, so several files of them are run at a time. The slow tier comes after the others have passed;
 # what it starts is not measured: that costs each of its many processes half as much again, for 2 points of coverage.
-TWO := --numprocesses 2 --dist loadfile
-FAST := -m pytest -m "not e2e and not soak and not containers" $(TWO)
-SLOW := -m pytest -m "e2e and not soak and not containers" $(TWO)
+FAST := -m pytest -m "not e2e and not soak and not containers" --numprocesses 2 --dist loadfile
+SLOW := -m pytest -m "e2e and not soak and not containers" --numprocesses 3 --dist loadfile
 PATTERN_TESTS = @cd $(ROOT) && exec $(PY) $(TEST) $(PATTERN_DIRECTORY)
 # What failed beside others is run once more, alone, since on a busy machine a wait may end too early: the log names it
 # as failed and then as passed. What fails again, or was no test, fails the build.

@@ -2,7 +2,6 @@
 
 import functools
 import importlib
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from mlsys import dataset, project
 from mlsys.catalogue import ROOT
 from mlsys.metadata import PROPERTY, properties
 from mlsys.model import Model
+from mlsys.testing import unmeasured
 from mlsys.train import file_of, trainers
 
 every_model = pytest.mark.parametrize("name", trainers())
@@ -86,7 +86,7 @@ def test_two_processes_with_different_hash_seeds_make_the_same_bytes(tmp_path: P
     command = [sys.executable, "-m", "mlsys.train", "all", "--output"]
     running = []
     for seed in ("1", "2"):
-        environment = os.environ | {"PYTHONHASHSEED": seed}
+        environment = unmeasured() | {"PYTHONHASHSEED": seed}
         running.append(subprocess.Popen([*command, str(tmp_path / seed)], cwd=ROOT, env=environment))
     assert [process.wait(timeout=120) for process in running] == [0, 0]
     for name in trainers():
