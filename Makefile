@@ -29,17 +29,18 @@ models: serving_environment  ## build every model of chapter 2, and the sample p
 test: everything models  ## all tests but soak and containers, with coverage; with PATTERN=… that pattern's alone
 	$(if $(filter command line environment,$(origin PATTERN)),$(PATTERN_TESTS),$(ALL_TESTS))
 TEST := -m pytest -m "not soak and not containers"
-# Most tests wait for processes, so several files of them are run at a time. The slow tier comes after the others have passed;
-# what it starts is not measured: that costs each of its many processes half as much again, for 2 points of coverage.
-FAST := -m pytest -m "not e2e and not soak and not containers" --numprocesses 2 --dist loadfile
-SLOW := -m pytest -m "e2e and not soak and not containers" --numprocesses 3 --dist loadfile
+# What is about mlsys is measured by coverage; it costs half as much time again, so the others are not. Most tests wait
+# for processes, so several files of them are run at a time.
+LAUNCHER := $(patsubst %,tests/e2e/test_%.py,make_run run_database run_redis)
+MEASURED := $(TEST) --numprocesses 2 --dist loadfile tests/unit tests/protocol $(LAUNCHER)
+OTHERS := $(TEST) --numprocesses 3 --dist loadfile $(patsubst %,--ignore=%,tests/unit tests/protocol $(LAUNCHER))
 PATTERN_TESTS = @cd $(ROOT) && exec $(PY) $(TEST) $(PATTERN_DIRECTORY)
 # What failed beside others is run once more, alone, since on a busy machine a wait may end too early: the log names it
 # as failed and then as passed. What fails again, or was no test, fails the build.
 AGAIN := --numprocesses 0 --last-failed --last-failed-no-failures none --exitfirst
-ALL_TESTS = @cd $(ROOT) && $(PY) -m coverage erase && { $(PY) -m coverage run $(FAST) || $(PY) $(FAST) $(AGAIN); } && \
-	$(PY) -m coverage combine --quiet && $(PY) -m coverage report --fail-under=94 --skip-covered && \
-	{ $(PY) $(SLOW) || $(PY) $(SLOW) $(AGAIN); }
+ALL_TESTS = @cd $(ROOT) && $(PY) -m coverage erase && { $(PY) -m coverage run $(MEASURED) || $(PY) $(MEASURED) $(AGAIN); } && \
+	$(PY) -m coverage combine --quiet && $(PY) -m coverage report --fail-under=95 --skip-covered && \
+	{ $(PY) $(OTHERS) || $(PY) $(OTHERS) $(AGAIN); }
 
 test-soak: everything models  ## the long versions
 	$(call install,ray)

@@ -49,13 +49,7 @@ class Subject(NamedTuple):
                 yield method.upper(), path, operation
 
 
-def of(entry: Entry) -> object:
-    """A parameter: those of several processes are started, so that they are among the slow."""
-    several = len(folder.commands(entry.directory)) > 1
-    return pytest.param(entry, id=entry.name, marks=[pytest.mark.e2e] if several else [])
-
-
-@pytest.fixture(scope="module", params=[of(entry) for entry in PATTERNS])
+@pytest.fixture(scope="module", params=PATTERNS, ids=lambda entry: entry.name)
 def service(
     request: pytest.FixtureRequest, models: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Subject]:
