@@ -29,11 +29,12 @@ models: serving_environment  ## build every model of chapter 2, and the sample p
 test: everything models  ## all tests but soak and containers, with coverage; with PATTERN=… that pattern's alone
 	$(if $(filter command line environment,$(origin PATTERN)),$(PATTERN_TESTS),$(ALL_TESTS))
 TEST := -m pytest -m "not soak and not containers"
-# What is about mlsys is measured by coverage; it costs half as much time again, so the others are not. Most tests wait
-# for processes, so several files of them are run at a time.
+TWO := --numprocesses 2 --dist loadfile
+# What is about mlsys is measured by coverage; it costs half as much time again, so the others are not. Many tests wait
+# for processes, so two files of them are run at a time.
 LAUNCHER := $(patsubst %,tests/e2e/test_%.py,make_run run_database run_redis)
-MEASURED := $(TEST) --numprocesses 2 --dist loadfile tests/unit tests/protocol $(LAUNCHER)
-OTHERS := $(TEST) --numprocesses 3 --dist loadfile $(patsubst %,--ignore=%,tests/unit tests/protocol $(LAUNCHER))
+MEASURED := $(TEST) $(TWO) tests/unit tests/protocol $(LAUNCHER)
+OTHERS := $(TEST) $(TWO) $(patsubst %,--ignore=%,tests/unit tests/protocol $(LAUNCHER))
 PATTERN_TESTS = @cd $(ROOT) && exec $(PY) $(TEST) $(PATTERN_DIRECTORY)
 # What failed beside others is run once more, alone, since on a busy machine a wait may end too early: the log names it
 # as failed and then as passed. What fails again, or was no test, fails the build.
