@@ -36,12 +36,8 @@ LAUNCHER := $(patsubst %,tests/e2e/test_%.py,make_run run_database run_redis)
 MEASURED := $(TEST) $(TWO) tests/unit tests/protocol $(LAUNCHER)
 OTHERS := $(TEST) $(TWO) $(patsubst %,--ignore=%,tests/unit tests/protocol $(LAUNCHER))
 PATTERN_TESTS = @cd $(ROOT) && exec $(PY) $(TEST) $(PATTERN_DIRECTORY)
-# What failed beside others is run once more, alone, since on a busy machine a wait may end too early: the log names it
-# as failed and then as passed. What fails again, or was no test, fails the build.
-AGAIN := --numprocesses 0 --last-failed --last-failed-no-failures none --exitfirst
-ALL_TESTS = @cd $(ROOT) && $(PY) -m coverage erase && { $(PY) -m coverage run $(MEASURED) || $(PY) $(MEASURED) $(AGAIN); } && \
-	$(PY) -m coverage combine --quiet && $(PY) -m coverage report --fail-under=95 --skip-covered && \
-	{ $(PY) $(OTHERS) || $(PY) $(OTHERS) $(AGAIN); }
+ALL_TESTS = @cd $(ROOT) && $(PY) -m coverage erase && $(PY) -m coverage run $(MEASURED) && \
+	$(PY) -m coverage combine --quiet && $(PY) -m coverage report --fail-under=95 --skip-covered && exec $(PY) $(OTHERS)
 
 test-soak: everything models  ## the long versions
 	$(call install,ray)
