@@ -87,7 +87,8 @@ class Manager(honcho.manager.Manager):  # type: ignore[misc]  # honcho has no ty
     def kill(self) -> None:
         """Kill every process that still runs."""
         left = [name for name, process in self._processes.items() if "returncode" not in process]
-        self.killed = {name: time.monotonic() - self._asked for name in left} | self.killed
+        waited_s = min(time.monotonic() - self._asked, self._grace_s)  # the alarm may be late
+        self.killed = dict.fromkeys(left, waited_s) | self.killed
         super().kill()
         self._signal_strays(signal.SIGKILL)
 

@@ -149,7 +149,7 @@ def _verdict(manager: Manager) -> int:
         how = f"with code {code}" if code >= 0 else f"by signal {-code}"
         sentences.append(f"{name} ended by itself {how}; the rest was stopped.")
     for name, seconds in manager.killed.items():
-        _tell(f"{name} did not stop within {seconds:.1f} s and was killed.")
+        _tell(f"{name} did not stop within {seconds:.3g} s and was killed.")
     for sentence in sentences:
         _tell(sentence)
     return 1 if sentences else 0
