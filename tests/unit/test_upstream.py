@@ -246,10 +246,13 @@ def test_a_connection_whose_call_was_given_up_is_not_used_again() -> None:
 
 def test_waiting_for_a_connection_is_part_of_the_time() -> None:
     async def scene(upstream: Upstream, server: Server) -> None:
+        first = asyncio.ensure_future(upstream.post("/predict", b"[1]", timeout_s=60))  # has the connection throughout
         calls = [upstream.post("/predict", b"[1]", timeout_s=0.1) for _ in range(3)]
         ended = await asyncio.gather(*calls, return_exceptions=True)
         assert [type(each) for each in ended] == [DeadlineExceeded] * 3
         assert server.connections == 1
+        assert not first.done()
+        first.cancel()
 
     with_server(says(b""), scene, max_connections=1)
 
